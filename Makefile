@@ -12,17 +12,16 @@ WORKERS ?= 2
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OLD := .oracle/transformers-4.57
-export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test check bench lint types layers size oracle clean
 help:
 	@sed -n 's/^# //p' Makefile
 
 demo: .venv/.demo
-	@OMP_NUM_THREADS= $(PY) examples/demo.py
+	@$(PY) examples/demo.py
 
 test: .venv/.test oracle
-	@$(PY) -m pytest -n $(WORKERS) $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 check: lint types layers size
 lint: .venv/.test

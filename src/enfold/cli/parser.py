@@ -1,0 +1,116 @@
+"""The arguments of every command; nothing here imports more than argparse."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+EXAMPLES = """\
+  enfold run sentiment-analysis --model ./my-classifier "A warm and funny film."
+  enfold run summarization --model ./my-bart --whole --file article.txt
+  cat questions.txt | enfold run text-generation --model ./my-llm --set max_new_tokens=40 -
+  enfold run question-answering --model M --set question="Who wrote it?" --file page.txt --whole
+  enfold chat --model ./my-chat-model
+  enfold info bert-base-uncased
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is, and leave with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}. Do: {self.prog} --help\n")
+
+
+class Version(argparse.Action):
+    """`--version`, which reads the package's metadata only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"enfold {version('enfold')}")
+        parser.exit()
+
+
+def build() -> Parser:
+    """The parser of the command line; the result has `.command` and `.debug`."""
+    parser = Parser(prog="enfold", epilog="examples:\n" + EXAMPLES,
+                    formatter_class=argparse.RawDescriptionHelpFormatter,
+                    description="Run, chat with and look into models, from a folder or the Hub.")
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    shared = Parser(add_help=False)
+    shared.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                        help="show the traceback of an error")
+    for name, summary, arguments in (
+        ("run", "a task's pipeline over texts", run),
+        ("chat", "talk with a model, streaming", chat),
+        ("info", "what a model is: family, spec, parameters, memory, files", info),
+        ("env", "versions, hardware, caches and settings, for a bug report", env),
+    ):
+        arguments(commands.add_parser(name, help=summary, parents=[shared],
+                                      description=summary[0].upper() + summary[1:] + "."))
+    return parser
+
+
+def run(parser: argparse.ArgumentParser) -> None:
+    """enfold run TASK --model M [TEXT ... | - | --file F]."""
+    parser.add_argument("task", metavar="TASK", help="such as text-classification or summarization")
+    parser.add_argument("texts", metavar="TEXT", nargs="*",
+                        help="inputs; - reads standard input, one input a line")
+    parser.add_argument("--file", "-f", metavar="F", help="read the inputs from a file, one a line")
+    parser.add_argument("--whole", action="store_true",
+                        help="the file or standard input is one text, not one a line")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each input")
+    parser.add_argument("--batch-size", type=int, metavar="N",
+                        help="inputs per batch (default: by length, within a token budget)")
+    model_arguments(parser, "the task's default model")
+
+
+def chat(parser: argparse.ArgumentParser) -> None:
+    """enfold chat --model M."""
+    parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument("--max-new-tokens", type=int, default=1024, metavar="N",
+                        help="longest answer (default: %(default)s)")
+    model_arguments(parser)
+
+
+def info(parser: argparse.ArgumentParser) -> None:
+    """enfold info M."""
+    parser.add_argument("model", metavar="M", help="a folder, or a repository of the Hub")
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the repository")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def env(parser: argparse.ArgumentParser) -> None:
+    """enfold env."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def model_arguments(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """The model (required unless there is a `default`), where it runs, arguments of the call."""
+    parser.add_argument("--model", "-m", required=not default, metavar="M",
+                        help="a folder, or a repository of the Hub"
+                             + (f" (default: {default})" if default else ""))
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the repository")
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, ... (default: the best)")
+    parser.add_argument("--dtype", metavar="T", default="auto",
+                        help="float32, bfloat16, ... (default: as in the checkpoint)")
+    parser.add_argument("--set", dest="options", metavar="KEY=VALUE", type=option, action="append",
+                        default=[], help="an argument of the call, such as temperature=0.7; "
+                                         "the value is JSON, or else text; may be repeated")
+
+
+def option(text: str) -> tuple[str, object]:
+    """`key=value`, the value as JSON where it is JSON."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    import json
+
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
