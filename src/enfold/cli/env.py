@@ -10,6 +10,8 @@ from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from enfold.files.env import cache_root, endpoint, hf_home, offline
+
 PACKAGES = ("enfold", "torch", "tokenizers", "safetensors", "huggingface_hub", "numpy", "jinja2",
             "pyarrow", "transformers")
 FEATURES = re.compile(r"\b(?:avx2|avx512\w*|avx_vnni|amx_\w+|neon|asimd\w*|sve\w*|bf16|i8mm)\b")
@@ -34,7 +36,7 @@ def main(args: Namespace) -> int:
 def report() -> dict[str, dict[str, str]]:
     """Sections of name and value, every value a text."""
     return {"versions": versions(), "machine": machine(), "torch": torch_settings(),
-            "caches": caches(), "settings": settings()}
+            "hub": hub(), "settings": settings()}
 
 
 def versions() -> dict[str, str]:
@@ -74,11 +76,10 @@ def torch_settings() -> dict[str, str]:
             "mps": "yes" if torch.backends.mps.is_available() else "none"}
 
 
-def caches() -> dict[str, str]:
-    """Where downloads are kept, as the environment says now."""
-    from huggingface_hub import constants
-
-    return {"hub": constants.HF_HUB_CACHE, "home": constants.HF_HOME}
+def hub() -> dict[str, str]:
+    """Where downloads come from and are kept, as the environment says now."""
+    return {"home": str(hf_home()), "models": str(cache_root()), "endpoint": masked("", endpoint()),
+            "offline": offline() or "no"}
 
 
 def settings() -> dict[str, str]:
