@@ -118,11 +118,10 @@ def local_path(name_or_path: PathLike) -> Path | None:
 
     Raises `FileMissing` for what can only be a path and does not exist.
     """
-    path = Path(name_or_path).expanduser()
-    if path.exists():
+    path, text = Path(name_or_path).expanduser(), str(name_or_path)
+    if text and path.exists():
         return path
-    text = str(name_or_path)
-    if isinstance(name_or_path, os.PathLike) or text[:1] in "./~\\" or text.count("/") > 1:
+    if isinstance(name_or_path, os.PathLike) or text.startswith(_PATHS) or text.count("/") > 1:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise FileMissing(f"no folder {text!r}{nearest(path.name, siblings)}. Expected a folder "
                           "with a model's files, or a Hub name such as 'org/model'")
@@ -132,6 +131,7 @@ def local_path(name_or_path: PathLike) -> Path | None:
     return None
 
 
+_PATHS = (".", "/", "~", "\\")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,94}\w)?(?:/[A-Za-z0-9_](?:[\w.-]{0,94}\w)?)?", re.A)
 _lock = threading.RLock()
 _asked: dict[tuple[str, str, str, Any], remote.Listing | tuple[float, remote.HubFailure]] = {}
@@ -241,7 +241,7 @@ class _Repo:
             listing = self._listing(commit)
             names = sorted(listing.files) if listing and listing.files else []
             return FileMissing(f"{self.repo}: the repository has no file {name!r} at revision "
-                               f"{self.revision}{nearest(name, names)}. {_holds(names)}")
+                               f"{self.revision}{nearest(name, names)}. It holds {_listed(names)}")
         why = failure or f"{self.barred} forbids to download it"
         if isinstance(failure, remote.Refused):
             return FileMissing(f"{self.repo}: {why}. {self._looked(commit)}")
@@ -258,7 +258,7 @@ class _Repo:
         if commit is None:
             return f"Looked in {folder}, which does not know the revision {self.revision!r}"
         held = self.cache.files(commit)
-        return f"Looked in {folder / 'snapshots' / commit}: {_holds(held).rstrip('.')}"
+        return f"Looked in {folder / 'snapshots' / commit}, which holds {_listed(held)}"
 
 
 def _missing_in_folder(folder: Path, path: Path) -> FileMissing:
@@ -267,10 +267,10 @@ def _missing_in_folder(folder: Path, path: Path) -> FileMissing:
                            f"{path.name!r} in it")
     names = relative_files(path.parent)
     return FileMissing(f"{path.parent}: no file {path.name!r}{nearest(path.name, names)}. "
-                       f"{_holds(names)} Do: give the folder that has it (subfolder= for one "
+                       f"It holds {_listed(names)}. Do: give the folder that has it (subfolder= for one "
                        "below), or a Hub name for which no folder exists here")
 
 
-def _holds(names: list[str]) -> str:
+def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return f"It holds {', '.join(names[:12])}{more}." if names else "It holds no files."
+    return ", ".join(names[:12]) + more or "no files"

@@ -21,11 +21,11 @@ class HubFailure(Exception):  # noqa: N818
     """Why the Hub did not give a file; the text is a clause for a user to read."""
 
 
-class Refused(HubFailure):  # noqa: N818
+class Refused(HubFailure):
     """The Hub answered: no such repository, revision or file, or no right to see it."""
 
 
-class Unreachable(HubFailure):  # noqa: N818
+class Unreachable(HubFailure):
     """No answer, or one that may be better in a minute (a busy or broken server)."""
 
 
@@ -68,13 +68,13 @@ def download(repo: str, filename: str, revision: str, token: Token, cache_dir: P
         return Path(hf_hub_download(repo, filename, revision=revision, token=token,
                                     cache_dir=cache_dir, force_download=force,
                                     endpoint=env.endpoint()))
-    except LocalEntryNotFoundError as error:  # its word for "no answer and not in the cache"
-        raise failure(error.__cause__ or error, repo, revision, token) from error
-    except EntryNotFoundError:
-        return None
     except Exception as error:
-        known = failure(error, repo, revision, token)
-        if _status(error) == 404 and not isinstance(known, Refused):
+        hidden = isinstance(error, LocalEntryNotFoundError)  # "not cached": its cause says why
+        if isinstance(error, EntryNotFoundError) and not hidden:
+            return None
+        cause = (error.__cause__ if hidden else None) or error
+        known = failure(cause, repo, revision, token)
+        if _status(cause) == 404 and not isinstance(known, Refused):
             return None  # a plain file server's way of saying so
         raise known from error
 
@@ -102,7 +102,7 @@ def failure(error: BaseException, repo: str, revision: str, token: Token) -> Hub
         return Refused(f"access was denied (status {status}, {sent}). Do: check that the token is "
                        f"valid and may read {page}; {_LOG_IN}")
     if status is not None:
-        return Unreachable(f"{env.endpoint()} answered with status {status}. Do: try again later")
+        return Unreachable(f"{env.endpoint()} answered with status {status}")
     detail = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
     return Unreachable(f"{env.endpoint()} could not be reached ({detail})")
 
