@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.tiny import save_chat_model, save_classifier
+
 README = Path(__file__).resolve().parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
-CHAT = ("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
-        "{% if add_generation_prompt %}<assistant>{% endif %}")
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +21,9 @@ def hub_cache(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
     """A HF_HOME whose cache holds each repository that the README names."""
     home = tmp_path_factory.mktemp("hf")
     shutil.copytree(minilm, snapshot(home, "sentence-transformers/all-MiniLM-L6-v2"))
-    classifier(snapshot(home, "distilbert/distilbert-base-uncased-finetuned-sst-2-english"), minilm)
-    chat_model(snapshot(home, "HuggingFaceTB/SmolLM2-135M-Instruct"))
+    save_classifier(
+        snapshot(home, "distilbert/distilbert-base-uncased-finetuned-sst-2-english"), minilm)
+    save_chat_model(snapshot(home, "HuggingFaceTB/SmolLM2-135M-Instruct"))
     return home
 
 
@@ -43,12 +44,12 @@ def test_snippet_runs(snippet: str, hub_cache: Path, no_sockets: list[object], t
 
 
 def test_readme_names_what_there_is() -> None:
-    from enfold.models import families
+    from enfold.models.registry import FAMILIES
     from enfold.tasks.registry import TASKS
 
     state = TEXT.partition("## The state of things")[2]
-    assert [name for name in families() if not re.search(rf"\b{name}\b", state)] == []
-    assert [task.name for task in TASKS.values() if task.name not in state] == []
+    assert [name for name in FAMILIES if not re.search(rf"\b{name}\b", state)] == []
+    assert [task.name for task in TASKS if task.name not in state] == []
 
 
 def snapshot(home: Path, repo: str) -> Path:
@@ -58,31 +59,3 @@ def snapshot(home: Path, repo: str) -> Path:
     (folder / "refs" / "main").write_text("0" * 40)
     (folder / "snapshots").mkdir()
     return folder / "snapshots" / ("0" * 40)
-
-
-def classifier(folder: Path, vocabulary: Path) -> None:
-    """A tiny random DistilBERT with two labels and MiniLM's vocabulary."""
-    from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
-
-    tokenizer = AutoTokenizer.from_pretrained(vocabulary)
-    labels = {0: "NEGATIVE", 1: "POSITIVE"}
-    config = DistilBertConfig(vocab_size=len(tokenizer), dim=16, hidden_dim=32, n_layers=1,
-                              n_heads=2, id2label=labels)
-    DistilBertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def chat_model(folder: Path) -> None:
-    """A tiny random Llama with a byte-level vocabulary learnt from the README and a template."""
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    engine = ByteLevelBPETokenizer()
-    engine.train_from_iterator([TEXT], vocab_size=300, special_tokens=["<eos>"])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=engine._tokenizer, eos_token="<eos>",
-                                        pad_token="<eos>", chat_template=CHAT)
-    config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32,
-                         num_hidden_layers=1, num_attention_heads=2, eos_token_id=0, pad_token_id=0,
-                         bos_token_id=0)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

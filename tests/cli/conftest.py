@@ -1,4 +1,4 @@
-"""`enfold(...)`: one command in this process, with what it printed."""
+"""`command(...)`: one command in this process, with what it printed."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Conversation:
                 self.messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
             self.model.generate(**inputs.to(self.model.device), streamer=printer, **self.options)
         except KeyboardInterrupt:
-            print(" [stopped]", flush=True)
+            print("[stopped]", file=sys.stderr)
         except Exception:
             del self.messages[-1]
             raise

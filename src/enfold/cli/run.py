@@ -12,18 +12,20 @@ from typing import Any
 
 from enfold.cli.show import plain
 from enfold.errors import InputError
+from enfold.tasks.registry import find
 
 
 def main(args: Namespace) -> int:
     """Print one result for each input, in their order."""
-    from enfold import pipeline
-
+    task, _ = find(args.task)  # before torch is imported
     options = dict(args.options)
     texts: Iterable[Any] = inputs(args)
-    if args.task == "question-answering":
+    if task.name == "question-answering":
         texts = map(partial(question, asked=options.pop("question", None)), texts)
     if args.batch_size is not None:
         options["batch_size"] = args.batch_size
+    from enfold import pipeline
+
     pipe = pipeline(args.task, model=args.model, revision=args.revision, device=args.device,
                     dtype=args.dtype)
     show = as_json if args.json else plain
