@@ -25,7 +25,7 @@ test: .venv/.test oracle
 
 check: lint types layers size
 lint: .venv/.test
-	@.venv/bin/ruff check .
+	@.venv/bin/ruff check --output-format concise .
 types: .venv/.test
 	@$(PY) -m mypy
 layers: .venv/.test
@@ -34,7 +34,8 @@ size: .venv/.test
 	@$(PY) tools/size_report.py
 
 bench: .venv/.bench
-	@$(PY) -m benchmarks
+	@for file in benchmarks/[a-z]*.py; do \
+	  $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
 
 # torch comes first and alone: the CPU build is 200 MB where the default on Linux is gigabytes of
 # CUDA. An index that can't be reached is passed over, and pip takes what its other sources have.
