@@ -11,9 +11,9 @@ import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from enfold.errors import ConfigError, unknown_arguments
+from enfold.errors import unknown_arguments
 from enfold.generate import checks
 
 if TYPE_CHECKING:
@@ -151,14 +151,14 @@ class GenerationConfig:
 
         With `return_unused_kwargs` a pair: the config, and the arguments that are no fields of it.
         """
-        from enfold.files import read_json, resolve
-        from enfold.files.hub import HubOptions
+        from enfold.files import read_json
+        from enfold.files.hub import HubOptions, find
 
-        hub = HubOptions.pop(kwargs)
-        path = resolve(pretrained_model_name, config_file_name or FILE, **vars(hub))
-        if path is None:
-            raise ConfigError(f"{pretrained_model_name}: no {config_file_name or FILE}")
-        return cls.from_dict(read_json(path), return_unused_kwargs=return_unused_kwargs, **kwargs)
+        path = find(pretrained_model_name, config_file_name or FILE, HubOptions.pop(kwargs))
+        values = read_json(cast(Path, path))  # a required file is there, or find raised
+        if kwargs.pop("_from_model_config", False):
+            return cls.from_model_config(values)
+        return cls.from_dict(values, return_unused_kwargs=return_unused_kwargs, **kwargs)
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: bool = False,
@@ -180,7 +180,7 @@ class GenerationConfig:
     def from_model_config(cls, model_config: Config | Mapping[str, Any]) -> Self:
         """The generation keys of a model's config.json, for checkpoints without generation_config.json."""
         whole = dict(model_config) if isinstance(model_config, Mapping) else model_config.to_dict()
-        inner = next((whole[name] for name in NESTED if isinstance(whole.get(name), Mapping)), {})
+        inner: Mapping[str, Any] = next((whole[name] for name in NESTED if isinstance(whole.get(name), Mapping)), {})
         values = {name: value for part in (inner, whole) for name, value in part.items()
                   if name in FIELDS and value is not None}
         if whole.get("force_bos_token_to_be_generated"):
