@@ -15,7 +15,7 @@ OLD := .oracle/transformers-4.57
 
 .PHONY: help demo test check bench lint types layers size oracle clean
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^[^#]/q; s/^# \{0,1\}//p' Makefile
 
 demo: .venv/.demo
 	@$(PY) examples/demo.py
@@ -43,7 +43,7 @@ bench: .venv/.bench
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "enfold needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
 	       "Do: make PYTHON=python3.12"; exit 1; }
-	@echo "Setting up .venv (once)"
+	@echo "Setting up .venv"
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@$(PY) -c 'import torch' 2>/dev/null || \
 	  $(PIP) --retries 0 --no-deps --extra-index-url $(TORCH_INDEX) torch
@@ -56,7 +56,7 @@ bench: .venv/.bench
 	@touch $@
 
 .venv/.test: .venv/.base
-	@echo "Installing the test tools (once)"
+	@echo "Installing what the tests need"
 	@$(PIP) -e '.[test]'
 	@touch $@
 
