@@ -96,7 +96,7 @@ class BatchEncoding(dict[str, Any]):
     def __getattr__(self, name: str) -> Any:
         if name in self and not name.startswith("__"):
             return super().__getitem__(name)
-        raise AttributeError(f"BatchEncoding has no {name!r}; it has {', '.join(self) or 'no keys'}")
+        raise AttributeError(f"BatchEncoding has no {name!r}; it has {', '.join(self)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BatchEncoding, (dict(self), self.encodings, None, False, self.n_sequences)
@@ -190,8 +190,8 @@ class BatchEncoding(dict[str, Any]):
 
     def _row(self, index: int) -> Encoding:
         if not self.encodings:
-            raise TokenizerError("this BatchEncoding was not made from text, so it can't map between "
-                                 "words, characters and tokens: call the tokenizer on the text")
+            raise TokenizerError("this BatchEncoding was not made from text, so it can't map "
+                                 "words, characters and tokens. Do: call the tokenizer on the text")
         return self.encodings[index]
 
     def _at(self, first: int, second: int | None) -> tuple[Encoding, int]:

@@ -135,8 +135,8 @@ class Caller(SpecialTokens):
         if not len(data[main]):
             return BatchEncoding({**data, **({"attention_mask": []} if return_attention_mask
                                              else {})})
-        plan = resolve(self, padding, None, max_length, 0, pad_to_multiple_of, padding_side, verbose)
-        plan = Plan(plan.pad, None, None)
+        pad = resolve(self, padding, False, max_length, 0, pad_to_multiple_of, padding_side,
+                      verbose).pad
         single = not isinstance(data[main][0], (list, tuple))
         if single:
             data = {key: [value] for key, value in data.items()}
@@ -146,8 +146,8 @@ class Caller(SpecialTokens):
             data.setdefault("attention_mask", [[1] * len(row) for row in data[main]])
         fills = {main: self.pad_token_id, "attention_mask": 0, "special_tokens_mask": 1,
                  "token_type_ids": self.pad_token_type_id}
-        width = plan.pad.width(lengths_of(data[main])) if plan.pad else 0
-        out = {key: pad_rows([list(row) for row in value], fills[key], plan.pad, width)
+        width = pad.width(lengths_of(data[main])) if pad else 0
+        out = {key: pad_rows([list(row) for row in value], fills[key], pad, width)
                if key in fills and not hasattr(value[0], "ndim") else value
                for key, value in data.items()}
         if single:
@@ -174,7 +174,7 @@ class Caller(SpecialTokens):
                         "there. Do: truncation=True", longest, self.model_max_length)
 
 
-_NAMES = [name for name in Caller.__call__.__code__.co_varnames[1:21]]
+_NAMES = list(Caller.__call__.__code__.co_varnames[1:21])
 
 
 def _encode(tokenizer: Caller, engine: Engine, inputs: Inputs, plan: Plan, wanted: Wanted,
@@ -187,7 +187,8 @@ def _encode(tokenizer: Caller, engine: Engine, inputs: Inputs, plan: Plan, wante
                               words=inputs.words, offsets=offsets)
         return _flatten(found) if wanted.overflow else (found, [])
 
-    rows, sample = inputs.guard(lambda: run(wanted.offsets))
+    full_now = wanted.offsets or wanted.overflow  # the fast way gives overflow other type ids
+    rows, sample = inputs.guard(lambda: run(full_now))
     ids = [row.ids for row in rows]
     lengths = lengths_of(ids)
     width = plan.pad.width(lengths) if plan.pad else 0
@@ -199,7 +200,7 @@ def _encode(tokenizer: Caller, engine: Engine, inputs: Inputs, plan: Plan, wante
                 for key, value in data.items()}
 
     def later() -> list[Encoding]:
-        full = rows if wanted.offsets else run(True)[0]
+        full = rows if full_now else run(True)[0]
         return _padded(tokenizer, full, plan.pad, width)
 
     out = BatchEncoding(data, later, wanted.tensors)

@@ -52,8 +52,8 @@ class Chatter(Decoder):
         if not _messages(conversation):
             raise TokenizerError("the conversation is empty: expected at least one message, "
                                  "[{'role': 'user', 'content': '...'}]")
-        batched = isinstance(conversation[0], (list, tuple)) or hasattr(conversation[0], "messages") \
-            if isinstance(conversation, (list, tuple)) else False
+        batched = isinstance(conversation, (list, tuple)) and (
+            isinstance(conversation[0], (list, tuple)) or hasattr(conversation[0], "messages"))
         texts, spans = render(
             conversation if batched else [conversation], template, tools, documents,
             add_generation_prompt, continue_final_message, return_assistant_tokens_mask,
@@ -99,9 +99,8 @@ class Chatter(Decoder):
         if not history:
             return ids
         before = self.apply_chat_template(history, **options)
-        same = next((place for place, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b),
-                    min(len(before), len(ids)))
-        return ids[same:]
+        pairs = enumerate(zip(before, ids, strict=False))
+        return ids[next((n for n, (a, b) in pairs if a != b), min(len(before), len(ids))):]
 
 
 def render(conversations: Sequence[Any], template: str, tools: Sequence[Tool] | None,
@@ -138,7 +137,7 @@ def _messages(conversation: Any) -> Any:
     return getattr(conversation, "messages", conversation)
 
 
-def _message(message: Any) -> Message:
+def _message(message: Message) -> Message:
     """Without its empty fields, and with its reasoning under the name a template may read."""
     if not isinstance(message, dict):
         raise TokenizerError(f"a chat message is {message!r}, expected a dict such as "
@@ -181,14 +180,14 @@ def _continued(compiled: Any, template: str, messages: list[Message], field: str
     last = messages[-1] if messages else {}
     text = last.get(field)
     if text is None:
-        raise TokenizerError(f"continue_final_message: the last message has no {field!r} to continue")
+        raise TokenizerError(f"continue_final_message: the last message has no {field!r} to go on")
     fields = [one for one in REASONING if last.get(one) == text] if field in REASONING else [field]
     if not any(one in template for one in fields):
         raise TokenizerError(f"continue_final_message: the chat template never reads {field!r}")
     if isinstance(text, list):
         text = _tag_block(text)
     else:
-        last.update({one: text + TAG for one in fields})
+        last.update(dict.fromkeys(fields, text + TAG))
     out: str = compiled.render(**data, messages=messages)
     if text.strip() not in out or TAG.strip() not in out:
         raise TokenizerError("continue_final_message: the chat template changes or drops the last "

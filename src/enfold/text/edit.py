@@ -71,9 +71,10 @@ def _state(part: Any) -> Part | None:
 
 def _walk(node: Any, change: Callable[[Part], bool]) -> bool:
     if isinstance(node, dict):
-        found = change(node)
-        return any([found, *(_walk(value, change) for value in list(node.values()))])
-    return isinstance(node, list) and any([_walk(item, change) for item in node])
+        here = change(node)
+        return any([here, *(_walk(value, change) for value in list(node.values()))])
+    found = [_walk(item, change) for item in node] if isinstance(node, list) else []
+    return any(found)
 
 
 def _normalize(part: Part, fields: Part) -> bool:

@@ -62,6 +62,11 @@ class Engine:
         """The engine as tokenizer.json holds it, with the baked padding and truncation."""
         return {**json.loads(self.rust.to_str()), **self._baked_json()}
 
+    def equals(self, other: Rust) -> bool:
+        """Whether `other`, fresh from a file, does what this does."""
+        twin = Engine(other)
+        return twin.baked == self.baked and twin.rust.to_str() == self.rust.to_str()
+
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""
         if any(self._baked_json().values()):

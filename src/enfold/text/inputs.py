@@ -41,8 +41,8 @@ class Inputs:
             return run()
         except TypeError as error:
             raise TokenizerError(self._blame()) from error
-        except Exception as error:  # the binding raises bare Exception
-            if "truncat" not in str(error).lower() and "stride" not in str(error).lower():
+        except BaseException as error:  # the binding raises bare Exception, or its own panic
+            if "truncat" not in str(error).lower() and "stride" not in str(error):
                 raise
             raise TokenizerError(
                 f"can't truncate as asked: {error}. Do: a larger max_length, a smaller stride, or "

@@ -86,7 +86,8 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 def split_marks(text: str) -> tuple[str, list[tuple[int, int]]]:
     """A text without its marks, and the (start, end) characters that they held."""
-    out, spans, length, start = [], [], 0, 0
+    out: list[str] = []
+    spans, length, start = [], 0, 0
     for piece in text.split(START):
         inside, _, outside = piece.partition(END) if out else ("", "", piece)
         if out:
@@ -101,9 +102,12 @@ def plain(value: Any) -> Any:
     """A copy made of JSON's types; other objects become their type's name, e.g. "<Image>"."""
     if value is None or type(value) in (str, bool, int, float):
         return value
-    for kind, base in ((str, str.__str__), (int, int.__int__), (float, float.__float__)):
-        if isinstance(value, kind):  # an enum or numpy scalar: its value, without its methods
-            return base(value)
+    if isinstance(value, str):  # an enum or numpy scalar: its value, without its methods
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     if isinstance(value, Mapping):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

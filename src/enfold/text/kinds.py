@@ -116,7 +116,8 @@ _MODEL_TYPES = {
     "BartTokenizer": "bart florence2",
     "BarthezTokenizer": "barthez",
     "BertTokenizer": "align bark bert blip bros chinese_clip ernie flava git grounding-dino "
-                     "megatron-bert mm-grounding-dino nezha nomic_bert qdqbert tvp vilt visual_bert",
+                     "megatron-bert mm-grounding-dino nezha nomic_bert qdqbert tvp vilt "
+                     "visual_bert",
     "BigBirdTokenizer": "big_bird",
     "BlenderbotTokenizer": "blenderbot",
     "BloomTokenizer": "bloom",

@@ -48,7 +48,7 @@ class Languages(Saver):
         if not self.kind.language:
             raise TokenizerError(f"{type(self).__name__} has no languages: src_lang and tgt_lang "
                                  "belong to multilingual translation models")
-        codes = [token for token in self.extra_special_tokens or self.get_added_vocab()]
+        codes = list(self.extra_special_tokens or self.get_added_vocab())
         index = self.backend_tokenizer.token_to_id(code)
         if index is None:
             raise TokenizerError(f"the language {code!r} is not in the vocabulary"

@@ -46,7 +46,7 @@ def columns(inputs: Any, main: str) -> tuple[dict[str, Any], str | None]:
         inputs = {key: [row[key] for row in inputs] for key in inputs[0]}
     if not isinstance(inputs, Mapping) or main not in inputs:
         got = ", ".join(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
-        raise TokenizerError(f"pad: got {got or 'nothing'}, expected an encoding, or a list of them, "
+        raise TokenizerError(f"pad: got {got or 'nothing'}, expected encodings "
                              f"with {main!r}. Do: tokenizer.pad({{'{main}': [[...], [...]]}})")
     first = inputs[main]
     kind = _kind(first) or (_kind(first[0]) if isinstance(first, (list, tuple)) and first else None)

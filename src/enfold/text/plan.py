@@ -108,5 +108,6 @@ def _check_pad(tokenizer: Defaults, side: str, multiple: int | None, cut: int | 
     if multiple is not None and multiple < 1:
         raise TokenizerError(f"pad_to_multiple_of={multiple}: expected a positive number")
     if multiple is not None and cut is not None and cut % multiple:
+        fits = -(-cut // multiple) * multiple
         raise TokenizerError(f"truncating to {cut} tokens and padding to a multiple of {multiple} "
-                             f"contradict each other. Do: max_length={-(-cut // multiple) * multiple}")
+                             f"contradict each other. Do: max_length={fits}")

@@ -18,7 +18,7 @@ from enfold.errors import TokenizerError
 from enfold.files import atomic_folder_write, push_to_hub
 from enfold.text.chat import Chatter
 from enfold.text.edit import EDITS
-from enfold.text.engine import Engine, read_engine
+from enfold.text.engine import read_engine
 from enfold.text.settings import BUILD, PLAIN
 from enfold.text.sources import ADDED, CONFIG, ENGINE, ROLES, TEMPLATE, TEMPLATES, Source
 
@@ -41,8 +41,8 @@ class Saver(Chatter):
         With `push_to_hub`, upload them to `repo_id` (by default the folder's name).
         """
         if legacy_format:
-            raise NotImplementedError("legacy_format=True: files for slow tokenizers are not written "
-                                      "from a tokenizer.json. Do: leave it out")
+            raise NotImplementedError("legacy_format=True: files for slow tokenizers are not "
+                                      "written from a tokenizer.json. Do: leave it out")
         folder = Path(save_directory)
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         names = []
@@ -95,9 +95,8 @@ class Saver(Chatter):
 
     def _engine_file(self) -> Callable[[Path], Any]:
         read = self._source.files.get(ENGINE)
-        if read and read.is_file() and Engine(read_engine(read)).to_json() == self._engine.to_json():
-            return _bytes(read.read_bytes())
-        return self._engine.save
+        same = read and read.is_file() and self._engine.equals(read_engine(read))
+        return _bytes(read.read_bytes()) if read and same else self._engine.save
 
     def _templates(self) -> dict[str, Callable[[Path], Any]]:
         own = self.chat_template

@@ -31,7 +31,7 @@ def get_json_schema(function: Callable[..., Any]) -> dict[str, Any]:
     name = getattr(function, "__name__", "operation")
     doc = inspect.getdoc(function)
     if not doc:
-        raise TokenizerError(f"tool {name}: it has no docstring, which is what the model reads. Do: "
+        raise TokenizerError(f"tool {name}: it has no docstring, which the model reads. Do: "
                              "say what it does, with an Args: section for its arguments")
     about, described, returned = _read_doc(doc.strip())
     hints = get_type_hints(function)
@@ -141,9 +141,9 @@ def _tuple(args: tuple[Any, ...], where: str) -> dict[str, Any]:
 
 
 def _unknown(hint: Any, where: str) -> TokenizerError:
-    return TokenizerError(f"{where}: the type {hint!r} has no JSON schema. Expected str, int, float, "
-                          "bool, Enum, Literal, list, tuple, dict or unions of them. Do: use one, "
-                          "or pass the tool's schema as a dict")
+    return TokenizerError(f"{where}: the type {hint!r} has no JSON schema. Expected str, int, "
+                          "float, bool, Enum, Literal, list, tuple, dict or unions of them. "
+                          "Do: use one, or pass the tool's schema as a dict")
 
 
 def _read_doc(doc: str) -> tuple[str, dict[str, str], str | None]:

@@ -1,7 +1,7 @@
 """What a tokenizer's files and a caller's keywords say about roles, limits and sides.
 
-Both spellings are read: transformers 4 (additional_special_tokens: list, extra_special_tokens: dict,
-added_tokens_decoder) and 5 (extra_special_tokens: list, tokenizer_class "TokenizersBackend").
+Both spellings are read: transformers 4 (additional_special_tokens: list, extra_special_tokens:
+dict, added_tokens_decoder) and 5 (extra_special_tokens: list, tokenizer_class "TokenizersBackend").
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from tokenizers import AddedToken
 
 from enfold.errors import TokenizerError
-from enfold.text.special import ROLES, NewToken
-from enfold.text.vocabulary import to_list
+from enfold.text.special import ROLES
+from enfold.text.vocabulary import NewToken, to_list
 
 EXTRA = ("extra_special_tokens", "additional_special_tokens")
 PLAIN = ("model_max_length", "padding_side", "truncation_side", "model_input_names",
@@ -37,6 +37,10 @@ class Settings:
     plain: dict[str, Any] = field(default_factory=dict)
     template: str | dict[str, str] | None = None
     added: dict[int, AddedToken] = field(default_factory=dict)
+
+    def tokens(self) -> list[NewToken]:
+        """Every token that has a role, then the extra ones."""
+        return [token for token in (*self.roles.values(), *(self.extra or ())) if token is not None]
 
 
 def read_settings(said: Mapping[str, Any]) -> Settings:

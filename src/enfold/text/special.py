@@ -98,7 +98,7 @@ class SpecialTokens(Vocabulary):
     def special_tokens_map_extended(self) -> dict[str, Any]:
         """Role -> AddedToken or str, and `additional_special_tokens` where there are some."""
         roles: dict[str, Any] = {key: token for key, token in self._roles.items() if token}
-        return {**roles, **({"additional_special_tokens": list(self._extra)} if self._extra else {})}
+        return roles | ({"additional_special_tokens": list(self._extra)} if self._extra else {})
 
     @property
     def all_special_tokens(self) -> list[str]:
@@ -152,8 +152,8 @@ class SpecialTokens(Vocabulary):
         """1 for special tokens, 0 for others, in ids that have them or are to get them."""
         if already_has_special_tokens:
             if token_ids_1 is not None:
-                raise TokenizerError("get_special_tokens_mask: already_has_special_tokens=True means "
-                                     "one list of ids that holds everything; drop token_ids_1")
+                raise TokenizerError("get_special_tokens_mask: already_has_special_tokens=True "
+                                     "means one list of ids that holds all. Do: drop token_ids_1")
             special = set(self.all_special_ids)
             return [int(index in special) for index in token_ids_0]
         return [int(part < 0) for part, _, _ in self._layout(token_ids_0, token_ids_1)]

@@ -23,7 +23,8 @@ from enfold.text.languages import Languages
 from enfold.text.plan import UNLIMITED, checked_side
 from enfold.text.settings import BUILD, Settings, known_keywords, read_settings
 from enfold.text.sources import ENGINE, Source, find, from_files
-from enfold.text.special import ROLES, NewToken, as_special
+from enfold.text.special import ROLES, as_special
+from enfold.text.vocabulary import NewToken
 
 FILES = {"tokenizer_file": ENGINE, "merges_file": "merges.txt", "source_spm": "source.spm",
          "target_spm": "target.spm", "target_vocab_file": "target_vocab.json"}
@@ -122,15 +123,14 @@ class Tokenizer(Languages):
             settings.template = source.template
         self._adopt(settings)
         self._add_missing([settings.added[key] for key in sorted(settings.added)], special=False)
-        self._add_missing([*filter(None, settings.roles.values()), *(settings.extra or ())])
+        self._add_missing(settings.tokens())
 
     def _take(self, said: Mapping[str, Any], edits: bool) -> None:
         """What the caller says by keyword."""
         settings = read_settings(said)
         self._adopt(settings)
         known = self.added_tokens_encoder
-        tokens = [*filter(None, settings.roles.values()), *(settings.extra or ())]
-        new = [as_special(token) for token in tokens if str(token) not in known]
+        new = [as_special(token) for token in settings.tokens() if str(token) not in known]
         if new:
             self.add_tokens(new, special_tokens=True)
         changes = {key: said[key] for key in EDITS if said.get(key) is not None}

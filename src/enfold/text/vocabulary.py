@@ -1,4 +1,4 @@
-"""A tokenizer's vocabulary: tokens and ids, and the tokens added to it.  First layer of Tokenizer."""
+"""A tokenizer's vocabulary: tokens and ids, and tokens added.  The first layer of Tokenizer."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Vocabulary:
     @overload
     def convert_tokens_to_ids(self, tokens: str) -> int: ...
     @overload
-    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: list[str] | tuple[str, ...]) -> list[int]: ...
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
         """The id of a token, or of each; the unknown token's id (or None) where there is none."""
