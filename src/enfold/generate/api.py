@@ -1,6 +1,6 @@
 """generate(): what `model.generate` calls.
 
-    arguments -> resolve (one configuration) -> prepare (rows) -> Session -> decode or BeamSearch -> result
+    arguments -> resolve (one configuration) -> prepare (rows) -> Session -> decode or BeamSearch
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from enfold.generate.config import FIELDS, GenerationConfig
 from enfold.generate.loop import Sampler, decode, greedy
 from enfold.generate.output import RESULTS, Record
 from enfold.generate.processors import LogitsProcessorList
-from enfold.generate.prompt import Prompt, prepare
+from enfold.generate.prompt import Prompt
 from enfold.generate.resolve import bounds, resolve_chosen
+from enfold.generate.rows import prepare
 from enfold.generate.session import Session
 from enfold.generate.stopping import Halt, MaxLengthCriteria, StoppingCriteriaList, criteria_of
 from enfold.nn.outputs import ModelOutput
 
 LOOK = 16  # steps between two looks at the finished rows on a GPU
+UNCONDITIONAL = "pass a LogitsProcessor that mixes in the unconditional scores"
 NOT_YET = {
     "assistant_model": "leave it out: plain decoding gives the same tokens",
     "assistant_tokenizer": "leave it out: there is no assisted decoding",
-    "negative_prompt_ids": "pass a LogitsProcessor that mixes in the unconditional scores",
-    "negative_prompt_attention_mask": "pass a LogitsProcessor that mixes in the unconditional scores",
+    "negative_prompt_ids": UNCONDITIONAL, "negative_prompt_attention_mask": UNCONDITIONAL,
     "custom_generate": "write a loop over enfold.generate.loop.decode",
     "synced_gpus": "generate on every process by itself",
 }
@@ -46,20 +47,23 @@ def generate(model: Any, inputs: Tensor | None = None,
              tokenizer: Any = None, seed: int | None = None,
              generator: torch.Generator | None = None, use_model_defaults: bool | None = None,
              **kwargs: Any) -> Tensor | ModelOutput:
-    """Tokens after a prompt: ids [B * num_return_sequences, T], or a result with return_dict_in_generate.
+    """Tokens after a prompt: ids [B * num_return_sequences, T], or a result with its details.
 
-    inputs: ids [B, T] of the prompt (of an encoder-decoder: of the encoder), also as `input_ids=`; or
-        `inputs_embeds=` [B, T, D]; or nothing, to start from bos_token_id.  Padding may be on either side.
+    inputs: ids [B, T] of the prompt (of an encoder-decoder: of the encoder), or `input_ids=`, or
+        `inputs_embeds=` [B, T, D], or nothing, to start from bos_token_id.  Padding is on either
+        side; `attention_mask=` [B, T] says where.
     generation_config: settings that stand behind `kwargs` and before the checkpoint's.
-    logits_processor, stopping_criteria: functions of (ids [B, T], scores), applied after the built-in ones.
-    prefix_allowed_tokens_fn: the tokens that may follow, of (index of the prompt, ids [T]).
-    streamer: gets the tokens while they are made (greedy search and sampling).
+    logits_processor, stopping_criteria: functions of (ids [B, T], scores), after the built-in ones.
+    prefix_allowed_tokens_fn: (index of the prompt, ids [T]) -> the tokens that may follow.
+    streamer: gets the tokens while they are made, by greedy search or sampling.
     tokenizer: for stop_strings.
-    seed, generator: where randomness comes from; by default torch's global generator (torch.manual_seed).
+    seed, generator: the source of randomness, by default torch's own (torch.manual_seed).
+    use_model_defaults: False leaves the checkpoint's settings out.
     kwargs: fields of GenerationConfig, and inputs of the model.
 
-    A decoder's result starts with the prompt, padded on the left.  Raises GenerationError for settings that
-    contradict each other, are out of range or would have no effect, ArgumentError for unknown names.
+    A decoder's rows start with the prompt, padded on the left.  With return_dict_in_generate the
+    result is one of `output`'s classes.  Raises GenerationError for settings that contradict each
+    other, mean nothing or have no effect, ArgumentError for unknown names.
     """
     try:
         _refuse_unknown_modes(kwargs)
@@ -68,7 +72,9 @@ def generate(model: Any, inputs: Tensor | None = None,
         _check_extras(config, streamer, seed, generator)
         with torch.no_grad():
             call = _prepare(model, inputs, config, chosen, kwargs, (seed, generator))
-            call.processors = chain(config, call.situation, prefix_allowed_tokens_fn, logits_processor)
+            call.processors = chain(
+                config, call.situation, prefix_allowed_tokens_fn, logits_processor
+            )
             call.criteria = criteria_of(config, tokenizer, stopping_criteria)
             return _beams(call) if call.beams > 1 else _rows(call, streamer)
     except BaseException as error:
@@ -108,8 +114,10 @@ def _prepare(model: Any, inputs: Any, config: GenerationConfig, chosen: set[str]
     traced = {name: True for name in ("output_attentions", "output_hidden_states")
               if getattr(config, name) and config.return_dict_in_generate}
     if prompt.embeds is not None and not config.use_cache:
-        raise GenerationError("generate: inputs_embeds with use_cache=False: the new tokens have no "
-                              "embeddings to be read again. Do: leave use_cache out")
+        raise GenerationError(
+            "generate: inputs_embeds with use_cache=False: the new tokens have no "
+            "embeddings to be read again. Do: leave use_cache out"
+        )
     session = Session(model, prompt, situation.longest, copies=copies,
                       use_cache=bool(config.use_cache), trace=traced)
     keep = bool(config.return_dict_in_generate)
@@ -125,7 +133,7 @@ def _situation(model: Any, prompt: Prompt, config: GenerationConfig, chosen: set
     if config.max_new_tokens is None and config.max_length is None:
         warnings.warn("generate: stops after 20 new tokens, because neither max_new_tokens nor "
                       "max_length is set. Do: pass max_new_tokens", stacklevel=4)
-    room = model.config.get("max_position_embeddings")
+    room = getattr(model.config, "max_position_embeddings", None)
     shortest, longest = bounds(config, chosen, prompt.length, room)
     start = prompt.ids.shape[1]
     unnamed = prompt.length - start
@@ -162,8 +170,17 @@ def _rows(call: Call, streamer: Any) -> Tensor | ModelOutput:
 def _beams(call: Call) -> Tensor | ModelOutput:
     config = call.config
     ends, pad = as_ids(config.eos_token_id), config.pad_token_id
-    rules = Rules(call.beams, _longest(call), ends, _fill(ends, pad), config.length_penalty or 0.0,
-                  config.early_stopping or False, bool(config.do_sample), call.generator, call.criteria)
+    rules = Rules(
+        call.beams,
+        _longest(call),
+        ends,
+        _fill(ends, pad),
+        config.length_penalty or 0.0,
+        config.early_stopping or False,
+        bool(config.do_sample),
+        call.generator,
+        call.criteria,
+    )
     search = BeamSearch(call.session, call.prompt.ids.shape[0], rules, call.processors,
                         trace=bool(config.return_dict_in_generate))
     for step in search.steps():
@@ -176,7 +193,7 @@ def _beams(call: Call) -> Tensor | ModelOutput:
 
 
 def _fill(ends: tuple[int, ...], pad: int | None) -> int:
-    """What stands after the end of a shorter row: as in the reference, a pad id of 0 counts as none."""
+    """What stands after the end of a shorter row: as in the reference, never a pad id of 0."""
     if ends:
         return pad or ends[0]
     return -1 if pad is None else pad
@@ -197,7 +214,7 @@ def _result(call: Call, sequences: Tensor, fields: dict[str, Any]) -> Tensor | M
 
 
 def _longest(call: Call) -> int:
-    """The length in ids; a MaxLengthCriteria of the caller's takes the place of the configuration's."""
+    """The length in ids; a MaxLengthCriteria of the caller's comes before the configuration."""
     own = [item.max_length for item in call.criteria or () if isinstance(item, MaxLengthCriteria)]
     return min(own, default=call.situation.longest)
 
@@ -216,8 +233,10 @@ def _refuse_unknown_modes(kwargs: dict[str, Any]) -> None:
 def _check_extras(config: GenerationConfig, streamer: Any, seed: int | None,
                   generator: torch.Generator | None) -> None:
     if streamer is not None and (config.num_beams or 1) > 1:
-        raise GenerationError(f"generate: a streamer with num_beams={config.num_beams}: beams know their "
-                              "tokens at the end only. Do: set num_beams=1, or leave streamer out")
+        raise GenerationError(
+            f"generate: a streamer with num_beams={config.num_beams}: beams know their "
+            "tokens at the end only. Do: set num_beams=1, or leave streamer out"
+        )
     if seed is not None and generator is not None:
         raise GenerationError("generate: got seed and generator. Do: pass one")
     if (seed is not None or generator is not None) and not config.do_sample:

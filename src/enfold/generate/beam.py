@@ -3,8 +3,8 @@
     running   K rows of a prompt that go on, sorted by the sum of their log-probabilities
     pool      the K best rows of it that ended, sorted by that sum / length ** length_penalty
 
-Each step looks at more continuations than K, so that K are left to go on when some of them end.  The
-arithmetic, -1e9 for "not a candidate" included, follows the reference, ties too.
+Each step looks at more continuations than K, so that K are left to go on when some of them end.
+The arithmetic, -1e9 for "not a candidate" included, follows the reference, ties too.
 
 B prompts, K beams, C candidates, V vocabulary, T length
 """
@@ -48,7 +48,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Candidates:
-    """Continuations of the running rows, best first: score, parent beam, token, whether it ends; [B, C]."""
+    """Continuations of the running rows, best first; all [B, C]."""
 
     scores: Tensor
     parents: Tensor
@@ -88,7 +88,7 @@ class Pool:
         self.full = torch.cat((self.full, ended), 1).gather(1, best.indices)
 
     def close(self, running: Tensor, length: int) -> None:
-        """Note the prompts that the running rows, of these scores [B, K], can't improve any more."""
+        """Note which prompts the running rows, of these scores [B, K], can't improve any more."""
         rules = self.rules
         whole = rules.early == "never" and rules.length_penalty > 0.0
         reach = (rules.longest if whole else length) - self.prompt
@@ -156,7 +156,9 @@ class BeamSearch:
         rules, vocab = self.rules, scores.shape[1]
         total = (scores.view(*self.shape, vocab) + self.scores[:, :, None]).flatten(1)
         if rules.sample:
-            index = torch.multinomial(total.softmax(-1), rules.candidates, generator=rules.generator)
+            index = torch.multinomial(
+                total.softmax(-1), rules.candidates, generator=rules.generator
+            )
             best = total.gather(1, index)
         else:
             best, index = total.topk(rules.candidates)

@@ -1,5 +1,7 @@
-"""The processors a configuration asks for, in the order they are applied: edits of single scores first,
-then the caller's own, then what shapes the distribution to sample from."""
+"""The processors that a configuration asks for, in the order they are applied.
+
+First what edits single scores, then the caller's own, then what shapes the distribution to sample.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ Allowed = Callable[[int, Tensor], Sequence[int]]
 class Situation:
     """What processors need to know besides the configuration.
 
-    source: ids [B, S] of the encoder's input or the prompt, None for embeddings; padding: masked ids on
-    the left of each row [B * beams], None without padding; prompt, shortest, longest: lengths.
+    prompt, shortest, longest: lengths of a row in ids.
+    source: ids [B, S] of the encoder's input or the prompt, None for embeddings.
+    padding: masked ids on the left of each row [B * copies], None without padding.
     """
 
     prompt: int
@@ -90,8 +93,10 @@ def _shaping(config: GenerationConfig, at: Situation) -> Iterator[pro.LogitsProc
         yield pro.InfNanRemoveLogitsProcessor()
     if config.exponential_decay_length_penalty is not None:
         if config.eos_token_id is None:
-            raise GenerationError("generate: exponential_decay_length_penalty has no effect without "
-                                  "an end. Do: set eos_token_id, or leave it out")
+            raise GenerationError(
+                "generate: exponential_decay_length_penalty has no effect without "
+                "an end. Do: set eos_token_id, or leave it out"
+            )
         yield pro.ExponentialDecayLengthPenalty(
             config.exponential_decay_length_penalty, config.eos_token_id, at.prompt)
     if config.suppress_tokens is not None:

@@ -1,7 +1,8 @@
-"""What generate() refuses: values out of range, arguments without effect, modes that are not there yet.
+"""What generate() refuses: values that mean nothing or have no effect, modes not there yet.
 
-`ranges` judges single values wherever they come from.  `ignored` and `conflicts` judge only what the caller
-gave, because published checkpoints carry harmless leftovers (a temperature with do_sample false).
+`ranges` judges single values wherever they come from.  `ignored` and `conflicts` judge only what
+the caller gave, because published checkpoints carry harmless leftovers (a temperature with
+do_sample false).
 """
 
 from __future__ import annotations
@@ -45,24 +46,30 @@ def conflicts(config: GenerationConfig, chosen: AbstractSet[str]) -> None:
             f"Do: set num_beams to at least {count}, or do_sample=True with num_beams=1")
     for longer, shorter in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
         if longer in chosen and shorter in chosen:
-            raise GenerationError(f"generate: {longer}={getattr(config, longer)} and "
-                                  f"{shorter}={getattr(config, shorter)} both bound the length. Do: give one")
+            raise GenerationError(
+                f"generate: {longer}={getattr(config, longer)} and "
+                f"{shorter}={getattr(config, shorter)} both bound the length. Do: give one"
+            )
     if config.do_sample and config.temperature == 0:
-        raise GenerationError("generate: temperature=0 can't be sampled from. Do: set do_sample=False for "
-                              "the most likely tokens")
+        raise GenerationError(
+            "generate: temperature=0 can't be sampled from. Do: set do_sample=False for "
+            "the most likely tokens"
+        )
     _forced_and_suppressed(config)
 
 
 def lengths(config: GenerationConfig, chosen: AbstractSet[str], prompt: int, longest: int) -> None:
-    """Raise for lengths that don't fit the prompt; `longest` is the bound in tokens, prompt included."""
+    """Raise for lengths that don't fit the prompt; `longest` includes it."""
     if longest <= prompt:
         raise GenerationError(f"generate: max_length={longest} but the prompt has {prompt} tokens. "
                               "Do: set max_new_tokens, which doesn't count the prompt")
     shortest = max(config.min_length or 0, prompt + (config.min_new_tokens or 0))
     if shortest > longest and chosen & {"min_length", "min_new_tokens"}:
         name = "min_new_tokens" if config.min_new_tokens else "min_length"
-        raise GenerationError(f"generate: {name}={getattr(config, name)} asks for {shortest} tokens in all, "
-                              f"the maximum is {longest}. Do: lower {name} or raise max_new_tokens")
+        raise GenerationError(
+            f"generate: {name}={getattr(config, name)} asks for {shortest} tokens in all, "
+            f"the maximum is {longest}. Do: lower {name} or raise max_new_tokens"
+        )
 
 
 def later(config: GenerationConfig) -> None:
@@ -70,7 +77,9 @@ def later(config: GenerationConfig) -> None:
     for name, (test, instead) in LATER.items():
         value = getattr(config, name)
         if value is not None and test(value):
-            raise NotImplementedError(f"generate: {name}={value!r} is not implemented. Do: {instead}")
+            raise NotImplementedError(
+                f"generate: {name}={value!r} is not implemented. Do: {instead}"
+            )
 
 
 def _forced_and_suppressed(config: GenerationConfig) -> None:
@@ -78,8 +87,10 @@ def _forced_and_suppressed(config: GenerationConfig) -> None:
     for name in ("forced_bos_token_id", "forced_eos_token_id"):
         forced = as_ids(getattr(config, name))
         if forced and suppressed.issuperset(forced):
-            raise GenerationError(f"generate: {name}={getattr(config, name)} is also in suppress_tokens, so "
-                                  "that no token is left. Do: take it out of one of them")
+            raise GenerationError(
+                f"generate: {name}={getattr(config, name)} is also in suppress_tokens, so "
+                "that no token is left. Do: take it out of one of them"
+            )
 
 
 def as_ids(value: Any) -> tuple[int, ...]:
@@ -102,7 +113,9 @@ def _whole(value: Any) -> bool:
 
 
 def _id_lists(value: Any) -> bool:
-    return bool(value) and all(isinstance(ids, list | tuple) and ids and all(map(_token, ids)) for ids in value)
+    return bool(value) and all(
+        isinstance(ids, list | tuple) and ids and all(map(_token, ids)) for ids in value
+    )
 
 
 def _token(value: Any) -> bool:
@@ -129,7 +142,8 @@ RANGES: dict[str, tuple[Test, str]] = {
     "max_new_tokens": COUNT, "max_length": COUNT, "min_new_tokens": SIZE, "min_length": SIZE,
     "num_beams": COUNT, "num_return_sequences": COUNT, "max_time": POSITIVE,
     "temperature": (lambda v: v >= 0, "a number of at least 0"),
-    "top_k": SIZE, "top_p": SHARE, "min_p": SHARE, "top_h": (lambda v: 0 < v <= 1, "a number above 0, up to 1"),
+    "top_k": SIZE, "top_p": SHARE, "min_p": SHARE,
+    "top_h": (lambda v: 0 < v <= 1, "a number above 0, up to 1"),
     "typical_p": (lambda v: 0 < v <= 1, "a number above 0, up to 1"),
     "epsilon_cutoff": (lambda v: 0 <= v < 1, "a number from 0, below 1"),
     "eta_cutoff": (lambda v: 0 <= v < 1, "a number from 0, below 1"),
@@ -167,23 +181,30 @@ NEEDS: dict[str, tuple[Need, tuple[Any, ...]]] = {
     "length_penalty": (BEAMS, (1,)), "early_stopping": (BEAMS, (False,)),
     **dict.fromkeys(("output_scores", "output_logits", "output_attentions", "output_hidden_states"),
                     (RESULT, (False,))),
-    **dict.fromkeys(("num_assistant_tokens", "num_assistant_tokens_schedule", "max_matching_ngram_size",
-                     "assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind",
-                     "assistant_ensemble_weight", "speculation_type"), (ASSISTANT, ())),
+    **dict.fromkeys(("num_assistant_tokens", "num_assistant_tokens_schedule",
+                     "max_matching_ngram_size", "assistant_confidence_threshold",
+                     "assistant_lookbehind", "target_lookbehind", "assistant_ensemble_weight",
+                     "speculation_type"), (ASSISTANT, ())),
 }  # fmt: skip
 
 # field -> (whether the value asks for it, what to do instead)
 ANY: Test = lambda value: value is not False  # noqa: E731
 LATER: dict[str, tuple[Test, str]] = {
-    "cache_implementation": (lambda v: v not in ("dynamic", "static", "hybrid"),
-                             "leave it out; the cache is preallocated and grows by itself"),
-    "cache_config": (ANY, "leave it out"), "max_cache_len": (ANY, "leave it out; the cache grows by itself"),
+    "cache_implementation": (
+        lambda v: v not in ("dynamic", "static", "hybrid"),
+        "leave it out; the cache is preallocated and grows by itself",
+    ),
+    "cache_config": (ANY, "leave it out"),
+    "max_cache_len": (ANY, "leave it out; the cache grows by itself"),
     "return_legacy_cache": (ANY, "call past_key_values.to_legacy_cache()"),
     "prefill_chunk_size": (ANY, "leave it out; the prompt is read in one pass"),
     "compile_config": (ANY, "call torch.compile on the model yourself"),
     "continuous_batching_config": (ANY, "give a batch of prompts to generate()"),
     "token_healing": (ANY, "end the prompt before the last incomplete word"),
-    "guidance_scale": (lambda v: v != 1, "pass a LogitsProcessor that mixes in the unconditional scores"),
+    "guidance_scale": (
+        lambda v: v != 1,
+        "pass a LogitsProcessor that mixes in the unconditional scores",
+    ),
     "watermarking_config": (ANY, "pass a LogitsProcessor that favours the marked tokens"),
     "low_memory": (ANY, "lower num_beams"),
     "penalty_alpha": (lambda v: v > 0, "sample with do_sample=True and a repetition_penalty"),

@@ -1,8 +1,8 @@
 """GenerationConfig: the arguments of generate() as an object, and generation_config.json.
 
-The file holds the values that are set and nothing else.  Checkpoints older than the file keep the same keys
-in config.json: `from_model_config` reads them.  A value of None means "not set": the checkpoint's value
-counts, then the default in `DEFAULTS`.
+The file holds the values that are set and nothing else.  Checkpoints older than the file keep the
+same keys in config.json: `from_model_config` reads them.  A value of None means "not set": the
+checkpoint's value counts, then the default in `DEFAULTS`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 FILE = "generation_config.json"
 FORMAT = "5.23.0"  # the transformers release whose file format is written
-NESTED = ("decoder", "generator", "text_config")  # where composite configs keep their decoder's keys
+NESTED = (
+    "decoder",
+    "generator",
+    "text_config",
+)  # where composite configs keep their decoder's keys
 OUTPUTS = ("output_attentions", "output_hidden_states", "output_scores", "output_logits")
 
 DEFAULTS: dict[str, Any] = {
-    "max_length": 20, "min_length": 0, "do_sample": False, "num_beams": 1, "num_return_sequences": 1,
-    "use_cache": True, "early_stopping": False, "length_penalty": 1.0, "temperature": 1.0, "top_k": 50,
-    "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "repetition_penalty": 1.0,
-    "encoder_repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
+    "max_length": 20, "min_length": 0, "do_sample": False, "num_beams": 1,
+    "num_return_sequences": 1, "use_cache": True, "early_stopping": False, "length_penalty": 1.0,
+    "temperature": 1.0, "top_k": 50, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0, "repetition_penalty": 1.0, "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0,
     "remove_invalid_values": False, "renormalize_logits": False, "output_attentions": False,
     "output_hidden_states": False, "output_scores": False, "output_logits": False,
     "return_dict_in_generate": False,
@@ -36,13 +41,13 @@ DEFAULTS: dict[str, Any] = {
 
 
 class GenerationConfig:
-    """How to generate.  Every argument is optional; None leaves it to the checkpoint, then to `DEFAULTS`.
+    """How to generate.  None leaves a field to the checkpoint, then to `DEFAULTS`.
 
-    An unknown name raises `ArgumentError`, an impossible value `GenerationError`.  Values read from a file
-    are kept whatever they are, unknown keys included, and written back.
+    An unknown name raises `ArgumentError`, an impossible value `GenerationError`.  Values read from
+    a file are kept whatever they are, unknown keys included, and written back.
     """
 
-    # length, in tokens; max_length and min_length count the prompt (of an encoder-decoder: the decoder's)
+    # in tokens; max_length and min_length count the (decoder's) prompt
     max_length: int | None = None
     max_new_tokens: int | None = None
     min_length: int | None = None
@@ -147,7 +152,9 @@ class GenerationConfig:
     @classmethod
     def from_pretrained(cls, pretrained_model_name: str | Path, config_file_name: str | None = None,
                         *, return_unused_kwargs: bool = False, **kwargs: Any) -> Any:
-        """The config of a folder or Hub repository; `kwargs` are Hub options and values to set on top.
+        """The config of a folder or Hub repository.
+
+        kwargs: Hub options (revision, token, cache_dir, ...), and values to set on top.
 
         With `return_unused_kwargs` a pair: the config, and the arguments that are no fields of it.
         """
@@ -178,9 +185,11 @@ class GenerationConfig:
 
     @classmethod
     def from_model_config(cls, model_config: Config | Mapping[str, Any]) -> Self:
-        """The generation keys of a model's config.json, for checkpoints without generation_config.json."""
+        """The generation keys of a config.json, for checkpoints without the file."""
         whole = dict(model_config) if isinstance(model_config, Mapping) else model_config.to_dict()
-        inner: Mapping[str, Any] = next((whole[name] for name in NESTED if isinstance(whole.get(name), Mapping)), {})
+        inner: Mapping[str, Any] = next(
+            (whole[name] for name in NESTED if isinstance(whole.get(name), Mapping)), {}
+        )
         values = {name: value for part in (inner, whole) for name, value in part.items()
                   if name in FIELDS and value is not None}
         if whole.get("force_bos_token_to_be_generated"):
@@ -192,7 +201,7 @@ class GenerationConfig:
     # ---- changing --------------------------------------------------------------------------------
     def update(self, defaults_only: bool = False, allow_custom_entries: bool = False,
                **kwargs: Any) -> dict[str, Any]:
-        """Set fields; with `defaults_only` those that are None.  Returns the arguments that are no fields."""
+        """Set fields (`defaults_only`: those that are None); returns what is no field."""
         unused = {}
         for name, value in kwargs.items():
             if name not in FIELDS and name not in self.__dict__ and not allow_custom_entries:
@@ -203,14 +212,18 @@ class GenerationConfig:
         return unused
 
     def validate(self, strict: bool = False) -> None:
-        """Raise `GenerationError` for a value out of range; `strict` also for values that have no effect."""
+        """Raise `GenerationError` for values out of range; `strict`: also without effect."""
         checks.ranges(self)
         if strict:
             checks.ignored(self, self.chosen())
 
     def given(self) -> dict[str, Any]:
         """The values that are set, wherever they come from."""
-        return {name: value for name, value in self.__dict__.items() if value is not None and name != "_read"}
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if value is not None and name != "_read"
+        }
 
     def chosen(self) -> set[str]:
         """The names that are set and were not just read from a file."""
@@ -231,7 +244,9 @@ class GenerationConfig:
         values = self.to_diff_dict() if use_diff else self.to_dict()
         values.pop("compile_config", None)
         if isinstance(values.get("sequence_bias"), dict):  # JSON has no tuples for keys
-            values["sequence_bias"] = [[list(ids), bias] for ids, bias in values["sequence_bias"].items()]
+            values["sequence_bias"] = [
+                [list(ids), bias] for ids, bias in values["sequence_bias"].items()
+            ]
         if ignore_metadata:
             values = {name: value for name, value in values.items() if name not in METADATA}
         return json.dumps(_plain(values), indent=2, sort_keys=True) + "\n"
@@ -244,8 +259,10 @@ class GenerationConfig:
                         push_to_hub: bool = False) -> None:
         """Write generation_config.json into a folder, made if absent."""
         if push_to_hub:
-            raise NotImplementedError("GenerationConfig.save_pretrained(push_to_hub=True) is not there yet. "
-                                      "Do: save to a folder, then huggingface_hub.upload_folder")
+            raise NotImplementedError(
+                "GenerationConfig.save_pretrained(push_to_hub=True) is not there yet. "
+                "Do: save to a folder, then huggingface_hub.upload_folder"
+            )
         self.validate()
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)

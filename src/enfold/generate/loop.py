@@ -21,7 +21,7 @@ from enfold.generate.stopping import Halt
 
 
 class Step(NamedTuple):
-    """One token per row: the choice [B], the scores it was made by and the model's [B, V], its output."""
+    """One token per row: the choice [B], the scores behind it and the model's [B, V]."""
 
     tokens: Tensor
     scores: Tensor

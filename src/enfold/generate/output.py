@@ -1,11 +1,11 @@
 """What generate returns with return_dict_in_generate.
 
-Every tuple has one entry per new token.  B prompts, N = num_return_sequences, K = num_beams, V vocabulary:
+Tuples have one entry per new token.  B prompts, N num_return_sequences, K num_beams, V vocabulary
 
-    sequences          [B * N, T]   prompt and new tokens; of an encoder-decoder: the decoder's tokens
-    sequences_scores   [B * N]      beams: the sum of log-probabilities / length ** length_penalty
-    scores, logits     [B * N or B * K, V] each, after and before the processors
-    beam_indices       [B * N, new] the row of scores each token came from, -1 after the end
+    sequences          [B * N, T]   prompt and new tokens; of an encoder-decoder the decoder's
+    sequences_scores   [B * N]      beams: sum of log-probabilities / length ** length_penalty
+    scores, logits     [B * N or B * K, V] each: after and before the processors
+    beam_indices       [B * N, new] the row of scores that each token came from, -1 after the end
     attentions, hidden_states       what the model returned at that step, by layer
     past_key_values    the cache, to go on from
 """
@@ -48,8 +48,12 @@ class GenerateBeamEncoderDecoderOutput(ModelOutput):
                                          "beam_indices", *ENCODER)
 
 
-RESULTS = {(False, False): GenerateDecoderOnlyOutput, (True, False): GenerateEncoderDecoderOutput,
-           (False, True): GenerateBeamDecoderOnlyOutput, (True, True): GenerateBeamEncoderDecoderOutput}
+RESULTS = {
+    (False, False): GenerateDecoderOnlyOutput,
+    (True, False): GenerateEncoderDecoderOutput,
+    (False, True): GenerateBeamDecoderOnlyOutput,
+    (True, True): GenerateBeamEncoderDecoderOutput,
+}
 TRACES = ("attentions", "hidden_states", "decoder_attentions", "cross_attentions",
           "decoder_hidden_states")
 
@@ -60,7 +64,9 @@ class Record:
     def __init__(self, scores: bool = False, logits: bool = False, attentions: bool = False,
                  hidden_states: bool = False) -> None:
         wanted = {"attentions": attentions, "hidden_states": hidden_states}
-        self.traces = [name for name in TRACES if any(name.endswith(k) and on for k, on in wanted.items())]
+        self.traces = [
+            name for name in TRACES if any(name.endswith(k) and on for k, on in wanted.items())
+        ]
         self.wanted = {"scores": scores, "logits": logits}
         self.steps: dict[str, list[Any]] = {}
 

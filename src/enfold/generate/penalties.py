@@ -1,4 +1,4 @@
-"""Edits of the scores by what was already written: repetition, n-grams, biased and bad sequences."""
+"""Edits of the scores by what was written: repetition, n-grams, biased and bad sequences."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Biases = Mapping[tuple[int, ...], float] | Sequence[Sequence[Any]]
 class RepetitionPenaltyLogitsProcessor(LogitsProcessor):
     """Tokens seen before become less likely: positive scores / penalty, negative ones * penalty.
 
-    `prompt_ignore_length`: leading ids that don't count, one number or one per row [B] (the padding).
-    https://arxiv.org/abs/1909.05858
+    `prompt_ignore_length`: leading ids that don't count, one number or one per row [B] (the
+    padding). https://arxiv.org/abs/1909.05858
     """
 
     def __init__(self, penalty: float, prompt_ignore_length: int | Tensor | None = None) -> None:
@@ -65,7 +65,7 @@ class EncoderNoRepeatNGramLogitsProcessor(LogitsProcessor):
 
     def __init__(self, encoder_ngram_size: int, encoder_input_ids: Tensor) -> None:
         self.size = encoder_ngram_size
-        self.source = torch.atleast_2d(encoder_input_ids)
+        self.source = encoder_input_ids.view(-1, encoder_input_ids.shape[-1])
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         source = self.source.repeat_interleave(scores.shape[0] // self.source.shape[0], 0)
@@ -104,8 +104,10 @@ class SequenceBiasLogitsProcessor(LogitsProcessor):
             beyond = [ids for ids, _ in group if max(ids) >= scores.shape[1]]
             if beyond:
                 raise GenerationError(
-                    f"generate: bad_words_ids or sequence_bias name {beyond[0]}, expected ids below "
-                    f"{scores.shape[1]}, the vocabulary. Do: encode them with the model's tokenizer")
+                    f"generate: bad_words_ids or sequence_bias name {beyond[0]}, expected ids "
+                    f"below {scores.shape[1]}, the vocabulary. Do: encode them with the model's "
+                    "tokenizer"
+                )
             ids = torch.tensor([ids for ids, _ in group], device=scores.device)
             bias = torch.tensor([bias for _, bias in group], device=scores.device)
             self.tables.append((ids[:, :length], ids[:, length], bias))
@@ -122,7 +124,7 @@ class NoBadWordsLogitsProcessor(SequenceBiasLogitsProcessor):
 
 
 def penalized(scores: Tensor, ids: Tensor, penalty: float) -> Tensor:
-    """`scores` with those at `ids` [B, N] moved down by `penalty`; ids past the head don't count."""
+    """`scores` with those at `ids` [B, N] moved down; ids past the head don't count."""
     size = scores.shape[1]
     ids, room = ids.clamp(max=size), pad(scores, (0, 1))  # the spare column takes the others
     found = room.gather(1, ids)
@@ -131,7 +133,7 @@ def penalized(scores: Tensor, ids: Tensor, penalty: float) -> Tensor:
 
 
 def without_ngrams(scores: Tensor, source: Tensor, written: Tensor, size: int) -> Tensor:
-    """-inf where the next token would complete an n-gram of `source` [B, S] after `written` [B, T]."""
+    """-inf where a token after `written` [B, T] would complete an n-gram of `source` [B, S]."""
     if source.shape[1] < size or written.shape[1] < size - 1:
         return scores
     windows = source.unfold(1, size, 1)  # [B, S - size + 1, size]

@@ -123,7 +123,7 @@ class PrefixConstrainedLogitsProcessor(LogitsProcessor):
                     f"{len(ids)} tokens. Do: return at least the end-of-sequence token")
             mask[row, tokens] = 0
         allowed = scores + mask
-        # where earlier processors left no allowed token to any beam of a prompt, the constraint wins
+        # where earlier processors left no allowed token to a prompt, the constraint wins
         stuck = allowed.amax(-1).isneginf().view(-1, self.num_beams).all(-1)
         return torch.where(stuck.repeat_interleave(self.num_beams)[:, None], mask, allowed)
 

@@ -1,12 +1,4 @@
-"""The arguments of generate() as rows to write on.
-
-    given          ids [[7, 8, 9], [5, pad, pad]] and mask, padded on either side
-    decoder        the same rows, padding on the left:  7 8 9
-                                                        . . 5   -> the next token is next to the last
-    encoder-decoder  the encoder runs here; the rows start with decoder_start_token_id
-
-So a batch of prompts of different lengths gives what each of them gives alone.
-"""
+"""Rows to write on, and what is asked of the ids that they are made from."""
 
 from __future__ import annotations
 
@@ -21,20 +13,17 @@ from torch import Tensor
 from enfold.errors import GenerationError, unknown_arguments
 from enfold.generate.checks import as_ids
 from enfold.generate.config import FIELDS, GenerationConfig
-from enfold.nn.outputs import BaseModelOutput
-
-PER_TOKEN = ("token_type_ids",)  # inputs with one value per token: the last one goes on
-INTO_ENCODER = ("attention_mask", "head_mask", "token_type_ids", "position_ids")
 
 
 @dataclass(slots=True)
 class Prompt:
     """Rows to write on.
 
-    ids: [B, T], T may be 0 where embeddings were given.  context: positions before the first new token,
-    more than T if only the text after what `cache` holds was given.  mask: [B, context], None if nothing
-    is padded.  embeds: [B, T', D].  positions: [B, T] as given.
-    per_token: inputs [B, T] that grow with the ids.  fixed: what every call of the model gets.
+    ids: [B, T]; T may be 0 where embeddings were given.
+    context: positions before the first new token; more than T if `cache` holds text not in `ids`.
+    mask: [B, context], None if nothing is padded.
+    embeds: [B, T', D].  positions: [B, T], as given.  per_token: inputs [B, T] that go on.
+    fixed: what every call of the model gets.
     source: ids of the encoder's input or of the prompt, None if there are none.
     """
 
@@ -59,8 +48,15 @@ class Prompt:
         def copies(value: Tensor | None) -> Any:
             return None if value is None else value.repeat_interleave(count, 0)
 
-        return Prompt(copies(self.ids), self.context, copies(self.mask), copies(self.embeds), copies(self.positions),
-                      self.cache, {name: copies(value) for name, value in self.per_token.items()})
+        return Prompt(
+            copies(self.ids),
+            self.context,
+            copies(self.mask),
+            copies(self.embeds),
+            copies(self.positions),
+            self.cache,
+            {name: copies(value) for name, value in self.per_token.items()},
+        )
 
 
 def accepted(model: Any) -> AbstractSet[str]:
@@ -69,65 +65,24 @@ def accepted(model: Any) -> AbstractSet[str]:
     return {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
-def prepare(model: Any, inputs: Any, config: GenerationConfig, given: dict[str, Any]) -> Prompt:
-    """The rows of a call: `inputs` its first argument, `given` the other inputs of the model by name.
-
-    Runs the encoder of an encoder-decoder.  Raises GenerationError for inputs that can't be gone on from,
-    ArgumentError for names that the model doesn't take.
-    """
-    given = {name: value for name, value in given.items() if value is not None}
-    if model.config.is_encoder_decoder:
-        return _encoder_decoder(model, _main(model, inputs, given), config, given)
-    return _decoder(model, _main(model, inputs, given), config, given)
-
-
-def _main(model: Any, inputs: Any, given: dict[str, Any]) -> Tensor | None:
+def main_input(model: Any, inputs: Any, given: dict[str, Any]) -> Tensor | None:
     """The main input, given as the first argument or by its name."""
     name = getattr(model, "main_input_name", None) or "input_ids"
     named = given.pop(name, None)
     if inputs is not None and named is not None:
-        raise GenerationError(f"generate: inputs and {name} are the same thing, got both. Do: pass one")
+        raise GenerationError(
+            f"generate: inputs and {name} are the same thing, got both. Do: pass one"
+        )
     main = named if inputs is None else inputs
     if main is not None and not isinstance(main, Tensor):
-        how = "generate(**inputs)" if hasattr(main, "keys") else "tokenizer(texts, return_tensors='pt')"
+        how = (
+            "generate(**inputs)"
+            if hasattr(main, "keys")
+            else "tokenizer(texts, return_tensors='pt')"
+        )
         raise GenerationError(f"generate: {name} is a {type(main).__name__}, expected a tensor "
                               f"[batch, length]. Do: {how}")
     return main
-
-
-# ---- decoders ------------------------------------------------------------------------------------
-def _decoder(model: Any, ids: Tensor | None, config: GenerationConfig,
-             given: dict[str, Any]) -> Prompt:
-    embeds = given.pop("inputs_embeds", None)
-    if ids is None:
-        ids = _start(model, embeds, config)
-    else:
-        check_ids(model, ids, "input_ids")
-    cache = given.pop("past_key_values", None)
-    mask = given.pop("attention_mask", None)
-    main = ids if embeds is None else embeds
-    if mask is None:
-        mask = infer_mask(ids, config) if ids.shape[1] and embeds is None else None
-    elif mask.dim() != 2 or mask.shape[0] != main.shape[0] or mask.shape[1] < main.shape[1]:
-        raise GenerationError(f"generate: attention_mask has shape {tuple(mask.shape)}, expected "
-                              f"{tuple(main.shape[:2])}, that of the prompt. Do: pass on the "
-                              "tokenizer's attention_mask")
-    context = main.shape[1] if mask is None else mask.shape[1]
-    prompt = Prompt(ids, context, mask, embeds, given.pop("position_ids", None), cache,
-                    source=ids if ids.shape[1] else None)
-    prompt.per_token = {name: given.pop(name) for name in PER_TOKEN if name in given}
-    prompt.fixed = _rest(model, given, accepted(model))
-    return _past(_aligned(prompt))
-
-
-def _start(model: Any, embeds: Tensor | None, config: GenerationConfig) -> Tensor:
-    """Rows without ids: empty before embeddings, else the start-of-sequence token."""
-    if embeds is not None:
-        return torch.zeros(embeds.shape[0], 0, dtype=torch.long, device=embeds.device)
-    if config.bos_token_id is None:
-        raise GenerationError("generate: no prompt, and the model has no bos_token_id to start from. "
-                              "Do: pass input_ids, or bos_token_id")
-    return torch.tensor([[config.bos_token_id]], device=model.device)
 
 
 def check_ids(model: Any, ids: Tensor, name: str) -> None:
@@ -139,148 +94,64 @@ def check_ids(model: Any, ids: Tensor, name: str) -> None:
         raise GenerationError(f"generate: {name} is of {ids.dtype}, expected torch.long. "
                               "Do: pass token ids; embeddings go into inputs_embeds")
     if not ids.numel():
-        raise GenerationError(f"generate: {name} is empty, shape {tuple(ids.shape)}. Do: pass at least "
-                              "one token, or no prompt at all to start from bos_token_id")
+        raise GenerationError(
+            f"generate: {name} is empty, shape {tuple(ids.shape)}. Do: pass at least "
+            "one token, or no prompt at all to start from bos_token_id"
+        )
     size = _vocabulary(model)
     low, high = (int(value) for value in ids.aminmax())
-    if size and not (0 <= low and high < size):
-        raise GenerationError(f"generate: {name} holds {high if high >= size else low}, expected ids from "
-                              f"0 to {size - 1}. Do: use the model's own tokenizer, or resize the "
-                              "embeddings to it")
+    if size and not (low >= 0 and high < size):
+        raise GenerationError(
+            f"generate: {name} holds {high if high >= size else low}, expected ids from "
+            f"0 to {size - 1}. Do: use the model's own tokenizer, or resize the "
+            "embeddings to it"
+        )
 
 
 def _vocabulary(model: Any) -> int | None:
     table = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     weight = getattr(table, "weight", None)
-    return weight.shape[0] if weight is not None else model.config.get("vocab_size")
+    return getattr(model.config, "vocab_size", None) if weight is None else int(weight.shape[0])
 
 
 def infer_mask(ids: Tensor, config: GenerationConfig) -> Tensor | None:
     """The mask of ids [B, T] given without one: padding is not text.  None if there is no padding.
 
-    Where the padding is also an end token, it may be text.  One row has no reason to be padded; in a batch,
-    padding that some rows start or end with and others don't is a guess that is not made.
+    Where the padding is also an end token, it may be text.  One row has no reason to be padded; in
+    a batch, padding that some rows start or end with and others don't is a guess that is not made.
     """
     pad = config.pad_token_id
-    if pad is None or not bool((found := ids == pad).any()):
+    if pad is None:
+        return None
+    found = ids.eq(pad)
+    if not bool(found.any()):
         return None
     if pad not in as_ids(config.eos_token_id):
         return (~found).long()
     edges = found[:, 0], found[:, -1]
     if any(bool(edge.any()) and not bool(edge.all()) for edge in edges):
-        raise GenerationError(f"generate: the batch looks padded with {pad}, which is an end token too, and "
-                              "there is no attention_mask. Do: pass on the tokenizer's attention_mask")
+        raise GenerationError(
+            f"generate: the batch looks padded with {pad}, which is an end token too, and "
+            "there is no attention_mask. Do: pass on the tokenizer's attention_mask"
+        )
     return None
 
 
-def _aligned(prompt: Prompt) -> Prompt:
-    """The prompt with its padding on the left, and without a mask if there is no padding."""
-    mask = prompt.mask
-    if mask is None or bool(mask.all()):
-        prompt.mask = None
-        return prompt
-    empty = (mask.sum(1) == 0).nonzero().flatten().tolist()
-    if empty:
-        raise GenerationError(f"generate: prompt {empty[0]} is empty, its attention_mask is all zero. "
-                              "Do: leave it out, or start it with the bos token")
-    prompt.mask = mask = mask.long()
-    if not bool((mask[:, 1:] < mask[:, :-1]).any()):
-        return prompt
-    if prompt.cache is not None and mask.shape[1] != prompt.length:
-        raise GenerationError("generate: the new tokens are padded on the right, after the tokens in "
-                              "past_key_values. Do: padding_side='left'")
-    order = mask.ne(0).to(torch.uint8).sort(1, stable=True).indices
-    prompt.mask = mask.gather(1, order)
-    if prompt.embeds is not None:
-        prompt.embeds = prompt.embeds.gather(1, order[..., None].expand_as(prompt.embeds))
-    elif prompt.ids.shape[1]:
-        prompt.ids = prompt.ids.gather(1, order)
-    if prompt.positions is not None:
-        prompt.positions = prompt.positions.expand_as(order).gather(1, order)
-    prompt.per_token = {name: value.gather(1, order) for name, value in prompt.per_token.items()}
-    return prompt
-
-
-def _past(prompt: Prompt) -> Prompt:
+def with_past(prompt: Prompt) -> Prompt:
     """Check what `past_key_values` holds against the prompt: the whole text, or its new part."""
     if prompt.cache is None:
         return prompt
     held = prompt.cache.get_seq_length()
     if held >= prompt.context:
-        raise GenerationError(f"generate: past_key_values holds {held} tokens and the prompt has "
-                              f"{prompt.length}: nothing new to read. Do: pass the whole text so far, "
-                              "the new part included")
+        raise GenerationError(
+            f"generate: past_key_values holds {held} tokens and the prompt has "
+            f"{prompt.length}: nothing new to read. Do: pass the whole text so far, "
+            "the new part included"
+        )
     return prompt
 
 
-# ---- encoder-decoders ----------------------------------------------------------------------------
-def _encoder_decoder(model: Any, main: Tensor | None, config: GenerationConfig,
-                     given: dict[str, Any]) -> Prompt:
-    if given.get("encoder_outputs") is None:
-        given["encoder_outputs"] = _encode(model, main, config, given)
-    elif isinstance(given["encoder_outputs"], tuple | list):
-        given["encoder_outputs"] = BaseModelOutput(last_hidden_state=given["encoder_outputs"][0])
-    given.pop("inputs_embeds", None)
-    states = given["encoder_outputs"][0]
-    ids = _decoder_ids(model, config, given, states.shape[0], states.device)
-    mask = given.pop("decoder_attention_mask", None)
-    prompt = Prompt(ids, ids.shape[1] if mask is None else mask.shape[1], mask,
-                    cache=given.pop("past_key_values", None))
-    prompt.source = main if main is not None and not main.is_floating_point() else None
-    prompt.fixed = _rest(model, given, accepted(model))
-    if prompt.mask is not None and bool(prompt.mask.all()):
-        prompt.mask = None
-    return _past(prompt)
-
-
-def _encode(model: Any, main: Tensor | None, config: GenerationConfig, given: dict[str, Any]) -> Any:
-    """Run the encoder; its mask stays in `given` for the decoder."""
-    encoder, name = model.get_encoder(), getattr(model, "main_input_name", None) or "input_ids"
-    embeds = given.pop("inputs_embeds", None)
-    if main is None and embeds is None:
-        raise GenerationError(f"generate: an encoder-decoder needs {name}, inputs_embeds or "
-                              "encoder_outputs. Do: generate(**tokenizer(text, return_tensors='pt'))")
-    if main is not None and embeds is not None:
-        raise GenerationError(f"generate: got {name} and inputs_embeds. Do: pass one")
-    if main is not None and name == "input_ids":
-        check_ids(model, main, name)
-        if "attention_mask" not in given and (mask := infer_mask(main, config)) is not None:
-            given["attention_mask"] = mask
-    if "attention_mask" in given and bool(given["attention_mask"].all()):
-        del given["attention_mask"]
-    takes = accepted(encoder)
-    inputs = {key: value for key, value in given.items() if key in takes and key in INTO_ENCODER}
-    inputs |= {name: main} if embeds is None else {"inputs_embeds": embeds}
-    return encoder(**inputs, output_attentions=config.output_attentions,
-                   output_hidden_states=config.output_hidden_states, return_dict=True)
-
-
-def _decoder_ids(model: Any, config: GenerationConfig, given: dict[str, Any], batch: int,
-                 device: torch.device) -> Tensor:
-    """The rows [B, T] to go on from: the start token, before the caller's decoder_input_ids."""
-    start = config.decoder_start_token_id
-    start = config.bos_token_id if start is None else start
-    if start is None:
-        raise GenerationError("generate: the model has neither decoder_start_token_id nor bos_token_id. "
-                              "Do: pass decoder_start_token_id")
-    first = torch.tensor(as_ids(start), device=device)[:, None]
-    if first.shape[0] not in (1, batch):
-        raise GenerationError(f"generate: decoder_start_token_id has {first.shape[0]} ids for {batch} "
-                              "prompts. Do: pass one, or one per prompt")
-    first = first.expand(batch, 1)
-    ids: Tensor | None = given.pop("decoder_input_ids", None)
-    if ids is None:
-        return first.contiguous()
-    check_ids(model, ids, "decoder_input_ids")
-    if not bool((ids[:, :1] != first).all()):
-        return ids
-    mask = given.get("decoder_attention_mask")
-    if mask is not None:
-        given["decoder_attention_mask"] = torch.cat((torch.ones_like(mask[:, :1]), mask), 1)
-    return torch.cat((first, ids), 1)
-
-
-def _rest(model: Any, given: dict[str, Any], takes: AbstractSet[str]) -> dict[str, Any]:
+def rest(model: Any, given: dict[str, Any], takes: AbstractSet[str]) -> dict[str, Any]:
     """The inputs that every call of the model gets; raises for those it doesn't take."""
     given.pop("labels", None)
     unknown = [name for name in given if name not in takes]

@@ -12,7 +12,8 @@ def compute_transition_scores(sequences: Tensor, scores: tuple[Tensor, ...],
     """The score of each new token [B, new]; 0 after the end of a row of beams.
 
     sequences: [B, T] of generate's result.  scores: its scores (or logits), [rows, V] each.
-    beam_indices: its beam_indices, for beams.  normalize_logits: log-probabilities instead of scores.
+    beam_indices: its beam_indices, for beams.  normalize_logits: log-probabilities instead of
+    scores.
     """
     table = torch.stack(scores)  # [new, rows, V]
     if normalize_logits:

@@ -21,8 +21,9 @@ ROOM = 256  # columns allocated ahead
 class Session:
     """The rows of a prompt, `copies` of each (beams, or several samples).
 
-    longest: ids in a row at most.  The copies share the reading of the prompt, the model's state is copied
-    after it, unless `trace` (output_attentions, output_hidden_states) has to show every copy.
+    longest: ids in a row at most.  The copies share the reading of the prompt, the model's state is
+    copied after it, unless `trace` (output_attentions, output_hidden_states) has to show every
+    copy.
     """
 
     def __init__(self, model: Any, prompt: Prompt, longest: int, *, copies: int = 1,
@@ -45,11 +46,13 @@ class Session:
 
     def _fix(self, prompt: Prompt, use_cache: bool, trace: dict[str, bool]) -> None:
         """What every call of the model gets."""
-        takes, side = accepted(self.model), "decoder_" * self.model.config.is_encoder_decoder
+        takes = accepted(self.model)
+        side = "decoder_" if self.model.config.is_encoder_decoder else ""
         self.ids_name, self.mask_name = f"{side}input_ids", f"{side}attention_mask"
-        self.placed = "position_ids" in takes and not side and (
+        self.placed: bool = "position_ids" in takes and not side and (
             prompt.mask is not None or prompt.positions is not None)
-        self.fixed = {**prompt.fixed, "use_cache": use_cache, "return_dict": True, **trace}
+        self.fixed: dict[str, Any] = {**prompt.fixed, **trace,
+                                      "use_cache": use_cache, "return_dict": True}
         if self.cache is not None:
             self.fixed["past_key_values"] = self.cache
         if "logits_to_keep" in takes:

@@ -1,12 +1,11 @@
 """When a row is finished: an end token, the length, or a criterion of the caller's.
 
-A criterion maps (input_ids [B, T], scores) to a boolean [B], or to one bool for all rows; `scores` is the
-tuple of all steps' scores if output_scores is on, None otherwise.
+A criterion maps (input_ids [B, T], scores) to a boolean [B], or to one bool for all rows; `scores`
+is the tuple of all steps' scores if output_scores is on, None otherwise.
 """
 
 from __future__ import annotations
 
-import os.path
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -81,7 +80,9 @@ class StopStringCriteria(StoppingCriteria):
 
     def __init__(self, tokenizer: Any, stop_strings: str | Sequence[str]) -> None:
         self.tokenizer = tokenizer
-        self.stop_strings = (stop_strings,) if isinstance(stop_strings, str) else tuple(stop_strings)
+        self.stop_strings = (
+            (stop_strings,) if isinstance(stop_strings, str) else tuple(stop_strings)
+        )
         # a token has at least one byte, so that no string reaches further back
         self.window = max(len(text.encode()) for text in self.stop_strings) + SPARE
 
@@ -92,12 +93,18 @@ class StopStringCriteria(StoppingCriteria):
     def completed(self, ids: list[int]) -> bool:
         """Whether the last of `ids` completes a stop string."""
         before, text = self._text(ids[:-1]), self._text(ids)
-        old = len(os.path.commonprefix((before, text)))
+        old = _shared(before, text)
         return any(stop in text[max(0, old - len(stop) + 1):] for stop in self.stop_strings)
 
     def _text(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=False,
                                          clean_up_tokenization_spaces=False))
+
+
+def _shared(before: str, after: str) -> int:
+    """Characters at the start of both; an unfinished one at the end of `before` is not."""
+    return next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b),
+                min(len(before), len(after)))
 
 
 class Halt:
@@ -152,8 +159,10 @@ def criteria_of(config: Any, tokenizer: Any, own: Any) -> StoppingCriteriaList:
         made.append(MaxTimeCriteria(config.max_time))
     if config.stop_strings is not None:
         if tokenizer is None:
-            raise GenerationError(f"generate: stop_strings={config.stop_strings!r} without a tokenizer. "
-                                  "Do: pass tokenizer=, the one that made the prompt")
+            raise GenerationError(
+                f"generate: stop_strings={config.stop_strings!r} without a tokenizer. "
+                "Do: pass tokenizer=, the one that made the prompt"
+            )
         made.append(StopStringCriteria(tokenizer, config.stop_strings))
     own = list(own or ())
     types = {type(item) for item in own}

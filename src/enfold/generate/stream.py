@@ -1,7 +1,8 @@
 """Tokens out as text while they are made.
 
-generate() calls `put` with the prompt, then with each step's tokens, and `end` at the end.  If it fails it
-calls `fail(error)`, so that a reader in another thread gets the error instead of waiting for ever.
+generate() calls `put` with the prompt, then with each step's tokens, and `end` at the end.  If it
+fails it calls `fail(error)`, so that a reader in another thread gets the error instead of waiting
+for ever.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ from torch import Tensor
 from enfold.errors import GenerationError
 
 # blocks of characters that are written without spaces between the words
-CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F),
-       (0x2B820, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F))
+CJK = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
 
 
 class BaseStreamer:
@@ -39,7 +48,8 @@ class BaseStreamer:
 class TextStreamer(BaseStreamer):
     """Prints the text word by word; one prompt at a time.
 
-    skip_prompt: print the answer only.  decode_kwargs: for the tokenizer's decode (skip_special_tokens).
+    skip_prompt: print the answer only.  decode_kwargs: for the tokenizer's decode
+    (skip_special_tokens).
     """
 
     def __init__(self, tokenizer: Any, skip_prompt: bool = False, **decode_kwargs: Any) -> None:
@@ -81,8 +91,8 @@ class TextStreamer(BaseStreamer):
 class TextIteratorStreamer(TextStreamer):
     """An iterator over the text, for a generate() that runs in another thread.
 
-    timeout: seconds to wait for the next piece before `queue.Empty` is raised; None waits.  An error in
-    generate() is raised in the reader too.
+    timeout: seconds to wait for the next piece before `queue.Empty` is raised; None waits.  An
+    error in generate() is raised in the reader too.
     """
 
     def __init__(self, tokenizer: Any, skip_prompt: bool = False, timeout: float | None = None,
@@ -149,7 +159,7 @@ class AsyncTextIteratorStreamer(TextStreamer):
 
 
 def _stable(text: str) -> int:
-    """How much of `text` further tokens won't change: up to a line's end, a CJK character, or a word."""
+    """How much of `text` is settled: up to a line's end, a CJK character, or a word's end."""
     if text.endswith("\n") or (text and any(low <= ord(text[-1]) <= high for low, high in CJK)):
         return len(text)
     return text.rfind(" ") + 1

@@ -1,7 +1,7 @@
 """Edits of the distribution that is sampled from: temperature and the truncations.
 
-Each keeps at least `min_tokens_to_keep` tokens; the others get `filter_value`.  Beam sampling keeps one
-more than there are ends, so that a beam can go on.
+Each keeps at least `min_tokens_to_keep` tokens; the others get `filter_value`.  Beam sampling keeps
+one more than there are ends, so that a beam can go on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ class TemperatureLogitsWarper(LogitsProcessor):
 
     def __init__(self, temperature: float) -> None:
         if not temperature > 0:
-            raise GenerationError(f"generate: temperature={temperature!r}, expected a number above 0. "
-                                  "Do: set do_sample=False for the most likely tokens")
+            raise GenerationError(
+                f"generate: temperature={temperature!r}, expected a number above 0. "
+                "Do: set do_sample=False for the most likely tokens"
+            )
         self.temperature = temperature
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -57,9 +59,11 @@ class TopKLogitsWarper(Truncation):
 
 
 class TopPLogitsWarper(Truncation):
-    """The most likely tokens that together have a probability of `top_p`.  arxiv.org/abs/1904.09751"""
+    """The most likely tokens with a probability of `top_p` together.  arxiv.org/abs/1904.09751"""
 
-    def __init__(self, top_p: float, filter_value: float = INF, min_tokens_to_keep: int = 1) -> None:
+    def __init__(
+        self, top_p: float, filter_value: float = INF, min_tokens_to_keep: int = 1
+    ) -> None:
         super().__init__(top_p, filter_value, min_tokens_to_keep)
 
     def removed(self, scores: Tensor) -> Tensor:
@@ -70,9 +74,11 @@ class TopPLogitsWarper(Truncation):
 
 
 class MinPLogitsWarper(Truncation):
-    """Tokens at least `min_p` times as likely as the likeliest.  https://arxiv.org/abs/2407.01082"""
+    """Tokens at least `min_p` times as likely as the likeliest.  arxiv.org/abs/2407.01082"""
 
-    def __init__(self, min_p: float, filter_value: float = INF, min_tokens_to_keep: int = 1) -> None:
+    def __init__(
+        self, min_p: float, filter_value: float = INF, min_tokens_to_keep: int = 1
+    ) -> None:
         super().__init__(min_p, filter_value, min_tokens_to_keep)
 
     def removed(self, scores: Tensor) -> Tensor:
@@ -83,7 +89,7 @@ class MinPLogitsWarper(Truncation):
 
 
 class TopHLogitsWarper(Truncation):
-    """The most likely tokens, up to `top_h` of the entropy of the 100 best.  arxiv.org/abs/2509.02510"""
+    """The likeliest tokens, up to `top_h` of the 100 best's entropy.  arxiv.org/abs/2509.02510"""
 
     BEST = 100
 
@@ -100,7 +106,7 @@ class TopHLogitsWarper(Truncation):
 
 
 class TypicalLogitsWarper(Truncation):
-    """Tokens whose surprise is nearest the entropy, up to a probability of `mass`.  arxiv 2202.00666"""
+    """Tokens whose surprise is nearest the entropy, up to `mass`.  arxiv.org/abs/2202.00666"""
 
     def __init__(self, mass: float = 0.9, filter_value: float = INF,
                  min_tokens_to_keep: int = 1) -> None:
@@ -120,7 +126,9 @@ class TypicalLogitsWarper(Truncation):
 class EpsilonLogitsWarper(Truncation):
     """Tokens of a probability of at least `epsilon`.  https://arxiv.org/abs/2210.15191"""
 
-    def __init__(self, epsilon: float, filter_value: float = INF, min_tokens_to_keep: int = 1) -> None:
+    def __init__(
+        self, epsilon: float, filter_value: float = INF, min_tokens_to_keep: int = 1
+    ) -> None:
         super().__init__(epsilon, filter_value, min_tokens_to_keep)
 
     def removed(self, scores: Tensor) -> Tensor:
@@ -138,5 +146,5 @@ class EtaLogitsWarper(Truncation):
         log = scores.log_softmax(-1)
         likely = log.exp()
         entropy = -(likely * log.clamp(min=torch.finfo(log.dtype).min)).sum(-1, keepdim=True)
-        eta = (self.threshold**0.5 * (-entropy).exp()).clamp(max=self.threshold)
-        return (likely < eta) & self.below_best(scores, self.keep)
+        eta: Tensor = (self.threshold**0.5 * (-entropy).exp()).clamp(max=self.threshold)
+        return self.below_best(scores, self.keep) & (likely < eta)

@@ -1,0 +1,101 @@
+"""Tiny models by transformers, saved, and the same models by enfold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+
+from enfold.generate.api import generate
+
+VOCAB = 41
+IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+TINY: dict[str, Callable[[], Any]] = {
+    "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(
+        vocab_size=VOCAB, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, **IDS)),
+    "gpt2": lambda: hf.GPT2LMHeadModel(hf.GPT2Config(
+        vocab_size=VOCAB, n_embd=16, n_layer=2, n_head=2, n_positions=64, **IDS)),
+    "marian": lambda: hf.MarianMTModel(hf.MarianConfig(
+        vocab_size=VOCAB, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24,
+        max_position_embeddings=64, decoder_start_token_id=0, forced_eos_token_id=2, **IDS)),
+    "t5": lambda: hf.T5ForConditionalGeneration(hf.T5Config(
+        vocab_size=VOCAB, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2,
+        decoder_start_token_id=0, **IDS)),
+}
+DECODERS = ("llama", "gpt2")
+SEQ2SEQ = ("marian", "t5")
+
+
+def perturbed(model: Any) -> Any:
+    """Every parameter random and large enough that the likeliest token is clear of the others."""
+    torch.manual_seed(7)
+    for parameter in model.parameters():
+        parameter.data.copy_(parameter.data + 0.35 * torch.randn(parameter.shape))
+    return model.eval()
+
+
+class PastOf:
+    """transformers' cache behind the calls that enfold's has."""
+
+    def __init__(self, cache: Any) -> None:
+        self.cache = cache
+
+    def get_seq_length(self) -> int:
+        return self.cache.get_seq_length()
+
+    def reorder(self, rows: Any) -> None:
+        self.cache.reorder_cache(rows)
+
+    def crop(self, length: int) -> None:
+        self.cache.crop(length)
+
+
+class Adapter:
+    """A transformers model, called as enfold's are."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.config = model, model.config
+        self.generation_config = model.generation_config
+        self.main_input_name, self.device = model.main_input_name, model.device
+        self.get_encoder, self.get_input_embeddings = model.get_encoder, model.get_input_embeddings
+        self.forward = model.forward
+
+    def new_cache(self, batch_size: int, max_length: int) -> PastOf:
+        cache = hf.DynamicCache(config=self.config)
+        if self.config.is_encoder_decoder:
+            cache = hf.EncoderDecoderCache(cache, hf.DynamicCache(config=self.config))
+        return PastOf(cache)
+
+    def __call__(self, past_key_values: Any = None, **kwargs: Any) -> Any:
+        past = None if past_key_values is None else past_key_values.cache
+        return self.model(past_key_values=past, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        return generate(self, *args, **kwargs)
+
+
+class Pair:
+    """The same model twice: `hf` the reference, `ours`."""
+
+    def __init__(self, family: str) -> None:
+        self.hf = perturbed(TINY[family]())
+        self.ours = Adapter(self.hf)
+
+    def both(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """What both generate, ours first."""
+        return self.ours.generate(*args, **kwargs), self.hf.generate(*args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def pairs() -> dict[str, Pair]:
+    return {family: Pair(family) for family in TINY}
+
+
+def prompts(batch: int = 3, length: int = 7, seed: int = 0) -> Any:
+    """Ids [B, T] without special tokens."""
+    return torch.randint(3, VOCAB, (batch, length), generator=torch.Generator().manual_seed(seed))
