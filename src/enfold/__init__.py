@@ -1,0 +1,59 @@
+"""enfold: the Hugging Face stack, folded into one small, fast Python package.
+
+    from enfold import pipeline, AutoTokenizer, AutoModelForCausalLM
+
+Names are loaded when they are first used: `import enfold` itself loads next to nothing.  Besides the
+names below, each family's classes are here under their ecosystem names (`BertModel`, `LlamaForCausalLM`,
+`T5Config`, ...).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "enfold.auto": "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForSeq2SeqLM "
+                   "AutoModelForSequenceClassification AutoModelForTokenClassification "
+                   "AutoModelForQuestionAnswering AutoModelForMultipleChoice AutoModelForNextSentencePrediction "
+                   "AutoModelForTextEncoding AutoModelForPreTraining",
+    "enfold.model.base": "PreTrainedModel",
+    "enfold.models.configs": "PreTrainedConfig",
+    "enfold.nn.outputs": "ModelOutput",
+    "enfold.nn.cache": "Cache",
+    "enfold.settings": "set_compat",
+}  # fmt: skip
+_RENAMED = {"PretrainedConfig": "PreTrainedConfig", "DynamicCache": "Cache", "EncoderDecoderCache": "Cache"}
+_HOME = {name: module for module, names in _PLACES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME, *_RENAMED, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module 'enfold' has no attribute {name!r}")
+    original = _RENAMED.get(name, name)
+    if original in _HOME:
+        value = getattr(import_module(_HOME[original]), original)
+    else:
+        value = _generated(name)
+    globals()[name] = value
+    return value
+
+
+def _generated(name: str) -> Any:
+    """A family's class; AttributeError with near names otherwise."""
+    from enfold.auto import architecture_class
+
+    found = architecture_class(name)
+    if found is None:
+        from enfold.errors import nearest
+
+        raise AttributeError(f"module 'enfold' has no attribute {name!r}{nearest(name, __all__)}")
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

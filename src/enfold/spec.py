@@ -102,7 +102,7 @@ class Attention:
     """Multi-head attention.  `bias` is a subset of "qkvo"; `fused` names the layout of a joint projection.
 
     `scale` None means head_dim**-0.5; `window` counts the positions a query sees, itself included;
-    `upcast` computes the softmax in fp32.
+    `upcast` computes the softmax in fp32; `dropout` is of the probabilities, `drop_out` of the output.
     """
 
     heads: int
@@ -120,17 +120,22 @@ class Attention:
     cross: bool = False
     upcast: bool = False
     dropout: float = 0.0
+    drop_out: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MLP:
-    """Feed-forward: down(act(up(x))), or down(act(gate(x)) * up(x)) if `gated`."""
+    """Feed-forward: down(act(up(x))), or down(act(gate(x)) * up(x)) if `gated`.
+
+    `dropout` is inside, before `down`; `drop_out` of the output.
+    """
 
     hidden: int
     act: str = "silu"
     gated: bool = True
     bias: bool = False
     dropout: float = 0.0
+    drop_out: float = 0.0
 
 
 Branch = Attention | MLP
@@ -143,7 +148,6 @@ class Block:
     branches: tuple[Branch, ...]
     norm: Norm
     norm_at: tuple[str, ...] = ("in",)
-    dropout: float = 0.0
 
 
 # ---- embeddings ------------------------------------------------------------------------------------
@@ -167,11 +171,16 @@ class Sinusoid:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Token embedding, plus positions, plus `types` segments, then norm and dropout."""
+    """Token embedding, plus positions, plus segments, then norm and dropout.
+
+    `types` rows of a segment table; `shared_types`: segment ids look up the word table (GPT-2); `pad` row gets
+    no gradient.
+    """
 
     vocab: int
     position: Learned | Sinusoid | None = None
     types: int = 0
+    shared_types: bool = False
     norm: Norm | None = None
     scale: float = 1.0
     dropout: float = 0.0
@@ -195,11 +204,15 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class EncDec:
-    """An encoder and a decoder that attends to it; `share_embed`: one token table for both."""
+    """An encoder and a decoder that attends to it.
+
+    `share_embed`: one token table for both; `shift_inputs`: without decoder input it is the input, shifted.
+    """
 
     encoder: Stack
     decoder: Stack
     share_embed: bool = True
+    shift_inputs: bool = False
 
 
 Body = Stack | EncDec

@@ -1,0 +1,186 @@
+"""from_pretrained: config, modules on the meta device, then the tensors of the checkpoint one by one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from enfold.config import Config
+from enfold.errors import ArgumentError, ConfigError, FileMissing, InputError, unknown_arguments
+from enfold.files import Checkpoint, HubOptions, find, open_checkpoint
+from enfold.model.base import PreTrainedModel
+from enfold.models.configs import PreTrainedConfig, read_values
+from enfold.models.registry import get_family
+from enfold.settings import compat
+from enfold.weights.load import Report, Terms, load
+
+PathLike = str | os.PathLike[str]
+NOT_YET = {
+    "quantization_config": "load the model as it is", "load_in_8bit": "load the model as it is",
+    "load_in_4bit": "load the model as it is", "max_memory": "use device_map='cpu' or 'cuda'",
+    "offload_folder": "use device_map='cpu' or 'cuda'", "tp_plan": "load on one device",
+    "gguf_file": "give a folder with safetensors", "from_tf": "convert the weights with transformers 4 once",
+    "from_flax": "convert the weights with transformers 4 once", "adapter_kwargs": "load the base model",
+    "state_dict": "build the model from its config and call load_state_dict",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `from_pretrained` was told beside the Hub's options and the config's attributes."""
+
+    config: Any = None
+    dtype: torch.dtype | str | None = None
+    device_map: Any = None
+    variant: str | None = None
+    use_safetensors: bool | None = None
+    ignore_mismatched_sizes: bool = False
+    output_loading_info: bool = False
+    attn_implementation: str | None = None
+    add_pooling_layer: bool | None = None
+    generation_config: Any = None
+
+
+def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -> Any:
+    """A model with the weights of a folder or a Hub repository, in eval mode.
+
+    dtype (or torch_dtype): "auto" (the default: as config.json or the weights say), a torch dtype or its
+    name.  device_map: None or "cpu", "cuda", "auto" (the GPU if there is one), a device.  variant: "fp16"
+    for model.fp16.safetensors.  config: a Config to use instead of the file's.  ignore_mismatched_sizes:
+    initialise tensors of another shape anew.  output_loading_info: return (model, info).  revision,
+    cache_dir, token, local_files_only, subfolder, force_download: where the files come from.  Further
+    arguments set attributes of the config (num_labels=3).
+
+    Raises FileMissing, ConfigError, CheckpointError.
+    """
+    hub = HubOptions.pop(kwargs)
+    options, edits = _split(cls, kwargs)
+    config = _config(cls, name, hub, options.config, edits)
+    checkpoint = open_checkpoint(name, hub, variant=options.variant, use_safetensors=options.use_safetensors)
+    model = cls.__new__(cls)
+    if options.attn_implementation:
+        config.attn_implementation = options.attn_implementation
+    model._build(config, add_pooling_layer=options.add_pooling_layer)
+    terms = _terms(model, config, checkpoint, options, edits)
+    report = load(model, checkpoint, terms)
+    _settle(model, config, report, name)
+    model.generation_config = options.generation_config or _generation_file(name, hub)
+    model.eval()
+    return (model, report.as_info()) if options.output_loading_info else model
+
+
+def _split(cls: type[PreTrainedModel], kwargs: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+    """The options, and the rest, which are edits of the config."""
+    if "torch_dtype" in kwargs:
+        old = kwargs.pop("torch_dtype")
+        if kwargs.setdefault("dtype", old) != old:
+            raise ArgumentError(f"from_pretrained: dtype={kwargs['dtype']} and torch_dtype={old} differ. "
+                                "Do: give one of them")
+    for name in ("low_cpu_mem_usage", "trust_remote_code"):  # always low; the families here need no remote code
+        if kwargs.pop(name, None) and name == "trust_remote_code":
+            raise NotImplementedError("trust_remote_code=True: enfold runs no code of a checkpoint. "
+                                      "Do: leave it out; an unknown model_type raises by itself")
+    for name, remedy in NOT_YET.items():
+        if kwargs.pop(name, None):
+            raise NotImplementedError(f"from_pretrained({name}=...) is not built yet. Do: {remedy}")
+    own = {name: kwargs.pop(name) for name in Options.__slots__ if name in kwargs}
+    return Options(**own), kwargs
+
+
+def _config(cls: type[PreTrainedModel], name: PathLike, hub: HubOptions, given: Any, edits: dict[str, Any]) -> Any:
+    if isinstance(given, Config):
+        config: Any = given
+    elif given is not None:
+        config = _family_config(cls).of(read_values(given, hub), str(given))
+    else:
+        config = _family_config(cls).of(read_values(name, hub), str(name))
+    known = config.known()
+    unknown = [key for key in edits if key not in known]
+    if unknown:
+        raise unknown_arguments(f"{cls.__name__}.from_pretrained", unknown,
+                                (*Options.__slots__, *HubOptions.__slots__, *known))
+    for key in sorted(edits, key=lambda key: key == "num_labels"):
+        setattr(config, key, edits[key])
+    config.name_or_path = str(name)
+    return config
+
+
+def _family_config(cls: type[PreTrainedModel]) -> type[PreTrainedConfig]:
+    if not cls.model_type:
+        raise ConfigError(f"{cls.__name__} is no model of a family. Do: use AutoModel, or a class such as BertModel")
+    return cls.config_class  # type: ignore[return-value]
+
+
+def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options: Options,
+           edits: dict[str, Any]) -> Terms:
+    family = get_family(model.model_type)
+    architectures = config.get("architectures") or []
+    return Terms(
+        title=type(model).__name__, names=model.names, family=family.tables(config),
+        prefixes=(model.prefix, family.prefix), drop=family.drop,
+        complete=type(model).__name__ in architectures, tie=edits.get("tie_word_embeddings"),
+        ignore_mismatched_sizes=options.ignore_mismatched_sizes,
+        dtype=_dtype(options.dtype, config, checkpoint), device=_device(options.device_map), std=model._std)
+
+
+def _dtype(wanted: Any, config: Any, checkpoint: Checkpoint) -> torch.dtype:
+    if wanted is None:
+        wanted = "auto" if compat() == "5" else torch.float32
+    if wanted == "auto":
+        wanted = config.get("dtype") or _first_dtype(checkpoint)
+    return as_dtype(wanted)
+
+
+def _first_dtype(checkpoint: Checkpoint) -> torch.dtype:
+    dtypes = (checkpoint.dtype(key) for key in checkpoint.keys())  # noqa: SIM118 - a Checkpoint, not a dict
+    return next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
+
+
+def as_dtype(value: Any) -> torch.dtype:
+    """A floating torch dtype from itself or its name ("bfloat16", "torch.float16")."""
+    found = value if isinstance(value, torch.dtype) else getattr(torch, str(value).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise InputError(f"dtype is {value!r}, expected 'auto', 'float32', 'bfloat16', 'float16' or a floating torch "
+                         "dtype")
+    return found
+
+
+def _device(device_map: Any) -> torch.device:
+    if isinstance(device_map, dict):
+        if set(device_map) != {""}:
+            raise NotImplementedError("device_map with several entries is not built yet. "
+                                      "Do: use device_map='auto', 'cpu' or 'cuda'")
+        device_map = device_map[""]
+    if device_map is None:
+        return torch.get_default_device()
+    if device_map == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device_map in ("balanced", "sequential", "balanced_low_0"):
+        raise NotImplementedError(f"device_map={device_map!r} over several devices is not built yet. Do: use 'auto'")
+    try:
+        device = torch.device(device_map)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"device_map is {device_map!r}, expected None, 'auto', 'cpu', 'cuda' or a device") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device_map is {device_map!r}, but torch sees no GPU. Do: use 'cpu' or 'auto'")
+    return device
+
+
+def _settle(model: PreTrainedModel, config: Any, report: Report, name: PathLike) -> None:
+    """What the config and the model know once the weights are in."""
+    model.name_or_path = str(name)
+    model.tie_weights()
+    if config.get("dtype") is not None:
+        config.dtype = model.dtype
+
+
+def _generation_file(name: PathLike, hub: HubOptions) -> Path | None:
+    """generation_config.json, read when it is first asked for."""
+    try:
+        return find(name, "generation_config.json", hub, required=False)
+    except FileMissing:
+        return None

@@ -1,0 +1,48 @@
+"""RoBERTa: BERT whose positions start after the pad index, and other heads.  https://arxiv.org/abs/1907.11692"""
+
+from __future__ import annotations
+
+from enfold.config import Config
+from enfold.models import bert
+from enfold.models.common import SPAN
+from enfold.models.registry import Arch, family
+from enfold.spec import (
+    Base,
+    CausalLM,
+    MaskedLM,
+    MultipleChoice,
+    Norm,
+    SequenceClassifier,
+    Span,
+    Stack,
+    TokenClassifier,
+    positions,
+)
+
+
+def spec(c: Config) -> Stack:
+    """BERT's, with positions counted over the tokens that are not padding."""
+    return positions(bert.spec(c), pad=c.pad_token_id)
+
+
+def transform(c: Config) -> tuple[str, Norm]:
+    """The dense layer before the vocabulary projection: always gelu."""
+    return "gelu", Norm("layer", c.layer_norm_eps)
+
+
+VOCABULARY = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "out.weight": "lm_head.decoder.weight",
+              "out.bias": ("lm_head.bias", "lm_head.decoder.bias")}
+HEADS = {
+    "Model": Arch(Base(pooled=True)),
+    "ForCausalLM": Arch(lambda c: CausalLM(transform=transform(c), bias=True), VOCABULARY),
+    "ForMaskedLM": Arch(lambda c: MaskedLM(transform=transform(c)), VOCABULARY),
+    "ForSequenceClassification": Arch(
+        lambda c: SequenceClassifier("first", "tanh", dropout=bert.hidden_dropout(c), drop_in=True),
+        {"dense": "classifier.dense", "out": "classifier.out_proj"}),
+    "ForMultipleChoice": Arch(lambda c: MultipleChoice("pooler", dropout=c.hidden_dropout_prob), bert.CLASSES),
+    "ForTokenClassification": Arch(lambda c: TokenClassifier(bert.hidden_dropout(c)), bert.CLASSES),
+    "ForQuestionAnswering": Arch(Span(), SPAN),
+}
+DEFAULTS = bert.DEFAULTS | {"vocab_size": 50265, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+
+family("roberta", spec, bert.NAMES, HEADS, "roberta", defaults=DEFAULTS, check=bert.check, drop=("*.position_ids",))

@@ -1,0 +1,1 @@
+"""Modules: one per spec type, cache states, attention kernels.  Knows no family."""

@@ -1,0 +1,122 @@
+"""Attention branch: projections in every layout a checkpoint stores, rotary positions, cache, kernel.
+
+B batch, T time, H heads, K kv heads, D head_dim.  A fused projection stays fused, its output is split:
+
+    concat      [ q: H*D | k: K*D | v: K*D ]
+    per_head    [ head 0: q k v | head 1: q k v | ... ]       D each, K = H
+    per_group   [ group 0: q.. k v | group 1: q.. k v | ... ]  H/K queries, one key, one value each
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from enfold.nn.branch import Branch
+from enfold.nn.buckets import RelativeBias
+from enfold.nn.context import Context
+from enfold.nn.kernels import eager, sdpa
+from enfold.nn.norm import norm
+from enfold.nn.rope import rotate
+from enfold.spec import Attention, Block
+
+
+class SelfAttention(Branch):
+    """The Module of `spec.Attention`; `layer` is its place in the cache.  [B, T, D] in and out."""
+
+    def __init__(self, spec: Attention, dim: int, block: Block, layer: int) -> None:
+        super().__init__(spec, dim, block)
+        self.spec, self.layer = spec, layer
+        self.scale = spec.head_dim**-0.5 if spec.scale is None else spec.scale
+        self._projections(spec, dim)
+        width = spec.heads * spec.head_dim
+        self.o = nn.Linear(width, dim, "o" in spec.bias)
+        self.position = RelativeBias(spec.position, spec.heads) if spec.position and spec.position.owner else None
+        over = spec.head_dim if spec.qk_norm_over == "head" else width
+        self.q_norm = norm(spec.qk_norm, over) if spec.qk_norm else None
+        over = spec.head_dim if spec.qk_norm_over == "head" else spec.kv_heads * spec.head_dim
+        self.k_norm = norm(spec.qk_norm, over) if spec.qk_norm else None
+
+    def _projections(self, spec: Attention, dim: int) -> None:
+        width, kv_width = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+        if spec.fused:
+            self.qkv = nn.Linear(dim, width + 2 * kv_width, "q" in spec.bias)
+            return
+        self.q = nn.Linear(dim, width, "q" in spec.bias)
+        self.k = nn.Linear(dim, kv_width, "k" in spec.bias)
+        self.v = nn.Linear(dim, kv_width, "v" in spec.bias)
+
+    def mix(self, h: Tensor, ctx: Context) -> Tensor:
+        q, k, v = self.project(h)
+        if self.spec.rope is not None:
+            cos, sin = ctx.rotary(self.spec.rope, self.spec.head_dim)
+            q = rotate(q, cos, sin, self.spec.rope.interleaved)
+            k = rotate(k, cos, sin, self.spec.rope.interleaved)
+        if ctx.cache is not None:
+            k, v = ctx.cache.states[self.layer].append(k, v, ctx.cache.length)
+        return self.attend(q, k, v, ctx, ctx.trace.attentions)
+
+    def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """h [B, T, D] as q [B, H, T, D] and k, v [B, K, T, D]."""
+        spec = self.spec
+        if spec.fused:
+            return _split(self.qkv(h), spec)
+        q, k, v = self.q(h), self.k(h), self.v(h)
+        if self.q_norm is not None and self.k_norm is not None and spec.qk_norm_over == "all":
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (x.unflatten(-1, (-1, spec.head_dim)) for x in (q, k, v))
+        if self.q_norm is not None and self.k_norm is not None and spec.qk_norm_over == "head":
+            q, k = self.q_norm(q), self.k_norm(k)
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, ctx: Context, trace: list[Tensor] | None) -> Tensor:
+        """Softmax attention and the output projection; [B, T, D]."""
+        spec, mask = self.spec, ctx.mask(self.spec)
+        bias = ctx.bias if spec.position is not None else None
+        dropout = spec.dropout if self.training else 0.0
+        if ctx.eager or trace is not None:
+            out, probabilities = eager(q, k, v, mask, self.scale, bias, dropout, spec.upcast)
+            if trace is not None:
+                trace.append(probabilities)
+        else:
+            out = sdpa(q, k, v, mask, self.scale, bias, dropout)
+        return self.o(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class CrossAttention(SelfAttention):
+    """Attention to the encoder's output, whose keys and values are computed once per text and cached."""
+
+    def mix(self, h: Tensor, ctx: Context) -> Tensor:
+        spec = self.spec
+        q = self.q(h).unflatten(-1, (spec.heads, spec.head_dim)).transpose(1, 2)
+        k, v = self._memory(ctx)
+        return self.attend(q, k, v, ctx, ctx.trace.cross)
+
+    def _memory(self, ctx: Context) -> tuple[Tensor, Tensor]:
+        held = ctx.cache.cross[self.layer] if ctx.cache is not None else None
+        if held is not None:
+            return held
+        spec, memory = self.spec, ctx.memory
+        if memory is None:
+            raise ValueError("cross-attention has neither encoder_hidden_states nor a cache that holds them")
+        k = self.k(memory).unflatten(-1, (spec.kv_heads, spec.head_dim)).transpose(1, 2)
+        v = self.v(memory).unflatten(-1, (spec.kv_heads, spec.head_dim)).transpose(1, 2)
+        if ctx.cache is not None:
+            ctx.cache.cross[self.layer] = (k, v)
+        return k, v
+
+
+def _split(joint: Tensor, spec: Attention) -> tuple[Tensor, Tensor, Tensor]:
+    """The output of a fused projection [B, T, (H + 2K) * D] as q, k, v."""
+    heads, kv_heads, dim = spec.heads, spec.kv_heads, spec.head_dim
+    if spec.fused == "concat":
+        parts = joint.split((heads * dim, kv_heads * dim, kv_heads * dim), -1)
+        q, k, v = (part.unflatten(-1, (-1, dim)).transpose(1, 2) for part in parts)
+        return q, k, v
+    if spec.fused == "per_head":
+        q, k, v = joint.unflatten(-1, (heads, 3 * dim)).transpose(1, 2).split(dim, -1)
+        return q, k, v
+    if spec.fused == "per_group":
+        groups = joint.unflatten(-1, (kv_heads, heads // kv_heads + 2, dim))  # [B, T, K, G+2, D]
+        q, k, v = groups.split((heads // kv_heads, 1, 1), -2)
+        return q.flatten(2, 3).transpose(1, 2), k.squeeze(-2).transpose(1, 2), v.squeeze(-2).transpose(1, 2)
+    raise NotImplementedError(f"no fused layout {spec.fused!r}; there are 'concat', 'per_head' and 'per_group'")

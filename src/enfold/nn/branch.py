@@ -1,0 +1,40 @@
+"""A branch of a block: what is added to the residual stream, with its norms.
+
+    in    x + mix(norm(x))              sum   norm_sum(x + mix(x))
+    out   x + norm_out(mix(x))          absent norms are None
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from enfold.nn.context import Context
+from enfold.nn.norm import norm
+from enfold.spec import MLP, Attention, Block
+
+
+class Branch(nn.Module):
+    """Attention and MLP inherit this and define `mix`."""
+
+    def __init__(self, spec: Attention | MLP, dim: int, block: Block) -> None:
+        super().__init__()
+        self.norm = norm(block.norm, dim) if "in" in block.norm_at else None
+        self.norm_out = norm(block.norm, dim) if "out" in block.norm_at else None
+        self.norm_sum = norm(block.norm, dim) if "sum" in block.norm_at else None
+        self.drop_out = spec.drop_out
+
+    @abstractmethod
+    def mix(self, h: Tensor, ctx: Context) -> Tensor:
+        """The branch's own work on normalised hidden states [B, T, D]."""
+
+    def forward(self, x: Tensor, ctx: Context) -> Tensor:
+        h = self.mix(x if self.norm is None else self.norm(x), ctx)
+        if self.norm_out is not None:
+            h = self.norm_out(h)
+        if self.drop_out and self.training:
+            h = F.dropout(h, self.drop_out)
+        x = x + h
+        return x if self.norm_sum is None else self.norm_sum(x)

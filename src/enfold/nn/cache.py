@@ -1,0 +1,155 @@
+"""What a decoder remembers between steps: one state per mixer, outside the model.
+
+    Cache.states[layer]    KV of the self-attention    [B, K, capacity, D], the first `length` are valid
+    Cache.cross[layer]     keys and values of the encoder's output, computed once
+
+A state grows by reallocation, in steps of 256 or to the length asked for at the start, so that a step
+writes its row in place and reads a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+STEP = 256
+
+
+class KV:
+    """Keys and values of one attention layer, growing in place."""
+
+    __slots__ = ("capacity", "key", "value")
+
+    def __init__(self, capacity: int = 0) -> None:
+        self.capacity = capacity
+        self.key: Tensor | None = None
+        self.value: Tensor | None = None
+
+    def append(self, key: Tensor, value: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Put key and value [B, K, T, D] after the `length` positions held; views of all [B, K, length+T, D]."""
+        end = length + key.shape[2]
+        if torch.is_grad_enabled() and (key.requires_grad or self._tracked()):
+            return self._join(key, value, length)  # writing in place would cut the graph
+        if self.key is None or end > self.key.shape[2]:
+            self._grow(key, value, length, end)
+        held_key, held_value = self.key, self.value
+        held_key[:, :, length:end] = key  # type: ignore[index]
+        held_value[:, :, length:end] = value  # type: ignore[index]
+        return held_key[:, :, :end], held_value[:, :, :end]  # type: ignore[index]
+
+    def _tracked(self) -> bool:
+        return self.key is not None and self.key.requires_grad
+
+    def _join(self, key: Tensor, value: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        if self.key is not None and self.value is not None and length:
+            key = torch.cat((self.key[:, :, :length], key), 2)
+            value = torch.cat((self.value[:, :, :length], value), 2)
+        self.key, self.value = key, value
+        return key, value
+
+    def _grow(self, key: Tensor, value: Tensor, length: int, end: int) -> None:
+        capacity = self.capacity if end <= self.capacity else -(-end // STEP) * STEP
+        batch, heads = key.shape[:2]
+        new_key = key.new_empty(batch, heads, capacity, key.shape[3])
+        new_value = value.new_empty(batch, heads, capacity, value.shape[3])
+        if self.key is not None and self.value is not None and length:
+            new_key[:, :, :length] = self.key[:, :, :length]
+            new_value[:, :, :length] = self.value[:, :, :length]
+        self.key, self.value = new_key, new_value
+
+    def reorder(self, index: Tensor) -> None:
+        """Keep the batch rows `index`, in that order, repeats allowed."""
+        if self.key is not None and self.value is not None:
+            self.key, self.value = self.key.index_select(0, index), self.value.index_select(0, index)
+
+
+class Cache:
+    """The past of a decoder, passed as `past_key_values` and updated in place.
+
+    `len(cache)` is the number of layers, `cache[i]` the (key, value) of a layer, followed by the encoder's
+    (key, value) in an encoder-decoder; `cache.length` positions are held.
+    """
+
+    def __init__(self, layers: int = 0, capacity: int = 0, *, cross: bool = False) -> None:
+        self.length = 0
+        self.capacity = capacity
+        self.states: list[KV] = []
+        self.cross: list[tuple[Tensor, Tensor] | None] = []
+        self.ensure(layers, cross=cross)
+
+    @classmethod
+    def from_legacy_cache(cls, past: Iterable[tuple[Tensor, ...]]) -> Cache:
+        """A cache of the tuples ((key, value[, cross key, cross value]), ...) that older code passes."""
+        cache = cls()
+        for layer in past:
+            state = KV()
+            state.key, state.value = layer[0], layer[1]
+            cache.states.append(state)
+            cache.cross.append((layer[2], layer[3]) if len(layer) == 4 else None)
+            cache.length = layer[0].shape[2]
+        return cache
+
+    def ensure(self, layers: int, *, cross: bool = False) -> None:
+        """Have a state for each of `layers`: an empty cache learns its size from the first model it meets."""
+        while len(self.states) < layers:
+            self.states.append(KV(self.capacity))
+            self.cross.append(None)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, layer: int) -> tuple[Tensor, ...]:
+        state = self.states[layer]
+        if state.key is None or state.value is None:
+            raise IndexError(f"layer {layer} of the cache is empty")
+        own = state.key[:, :, : self.length], state.value[:, :, : self.length]
+        return (*own, *(self.cross[layer] or ()))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        return (self[layer] for layer in range(len(self)))
+
+    def to_legacy_cache(self) -> tuple[tuple[Tensor, ...], ...]:
+        """The cache as a tuple of tuples."""
+        return tuple(self)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Positions held."""
+        return self.length
+
+    def reorder(self, index: Tensor) -> None:
+        """Keep the batch rows `index` [B'], in that order, repeats allowed (beams, expansion)."""
+        for state in self.states:
+            state.reorder(index)
+        self.cross = [held and (held[0].index_select(0, index), held[1].index_select(0, index))
+                      for held in self.cross]
+
+    def crop(self, length: int) -> None:
+        """Forget the positions from `length` on; a negative length counts from the end."""
+        self.length = max(0, min(self.length, length if length >= 0 else self.length + length))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cache:
+        twin = Cache(capacity=self.capacity)
+        twin.length = self.length
+        for state, cross in zip(self.states, self.cross, strict=True):
+            copy = KV(state.capacity)
+            copy.key = None if state.key is None else state.key.clone()
+            copy.value = None if state.value is None else state.value.clone()
+            twin.states.append(copy)
+            twin.cross.append(cross)
+        return twin
+
+
+def as_cache(past: Any) -> Cache:
+    """`past_key_values` in any accepted form as a Cache."""
+    if isinstance(past, Cache):
+        return past
+    if isinstance(past, tuple | list):
+        return Cache.from_legacy_cache(past)
+    raise TypeError(f"past_key_values is a {type(past).__name__}, expected a Cache or a tuple of (key, value). "
+                    "Do: pass on what the model returned, or enfold.DynamicCache()")

@@ -1,0 +1,68 @@
+"""What a forward pass carries besides the hidden states.
+
+B batch, T queries, S keys (cached and new), H heads
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from enfold.nn.cache import Cache
+from enfold.nn.masks import Mask, attention_mask
+from enfold.nn.rope import cos_sin
+from enfold.spec import Attention, Rope
+
+
+@dataclass(slots=True)
+class Trace:
+    """What the caller wants to see of the pass; None where it does not."""
+
+    hidden: list[Tensor] | None = None
+    attentions: list[Tensor] | None = None
+    cross: list[Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One forward pass of one stack: positions, masks, cache, encoder output; computed values are shared.
+
+    padding: [B, S] ones and zeros, a 4-D mask as the user gave it, or None; memory [B, S', D] encoder output.
+    """
+
+    positions: Tensor
+    queries: int
+    offset: int
+    dtype: torch.dtype
+    padding: Tensor | None = None
+    cache: Cache | None = None
+    memory: Tensor | None = None
+    memory_padding: Tensor | None = None
+    eager: bool = False
+    trace: Trace = field(default_factory=Trace)
+    bias: Tensor | None = None
+    _masks: dict[tuple[bool, int | None, bool], Mask] = field(default_factory=dict)
+    _rotary: dict[tuple[Rope, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def rotary(self, rope: Rope, dim: int) -> tuple[Tensor, Tensor]:
+        """cos and sin of this pass's positions, computed once per rope."""
+        key = (rope, dim)
+        if key not in self._rotary:
+            self._rotary[key] = cos_sin(rope, dim, self.positions, self.dtype)
+        return self._rotary[key]
+
+    def mask(self, spec: Attention) -> Mask:
+        """The mask of an attention, computed once per kind."""
+        key = (spec.causal, spec.window, spec.cross)
+        if key not in self._masks:
+            self._masks[key] = self._mask(spec)
+        return self._masks[key]
+
+    def _mask(self, spec: Attention) -> Mask:
+        if spec.cross:
+            keys = 0 if self.memory is None else self.memory.shape[1]
+            return attention_mask(self.memory_padding, self.queries, keys, 0, causal=False, window=None)
+        return attention_mask(self.padding, self.queries, self.offset + self.queries, self.offset,
+                              causal=spec.causal, window=spec.window, device=self.positions.device)

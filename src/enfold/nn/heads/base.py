@@ -1,0 +1,72 @@
+"""What heads share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from enfold.config import Config
+from enfold.nn.outputs import BaseModelOutput, ModelOutput, Seq2SeqModelOutput
+from enfold.spec import Base, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a head may need beside the hidden states: the ids, the pooled first token, the targets."""
+
+    ids: Tensor | None = None
+    pool: Callable[[Tensor], Tensor] | None = None
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    items: Tensor | int | None = None
+    keep: int | Tensor = 0
+    choices: int = 0
+
+
+class HeadModule(nn.Module):
+    """A head: `forward(hidden [B, T, D], run)` gives the named results, loss first where targets are given."""
+
+    targets: ClassVar[tuple[str, ...]] = ("labels",)
+    output: ClassVar[type[ModelOutput]]
+    output_encdec: ClassVar[type[ModelOutput] | None] = None
+    pooled = False  # whether the body needs a pooler
+
+    def __init__(self, spec: Any, body: Stack, config: Config) -> None:
+        super().__init__()
+        self.spec, self.config = spec, config
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
+        """Logits and loss by name."""
+
+
+class BaseHead(HeadModule):
+    """No head."""
+
+    targets = ()
+    output, output_encdec = BaseModelOutput, Seq2SeqModelOutput
+
+    def __init__(self, spec: Base, body: Stack, config: Config) -> None:
+        super().__init__(spec, body, config)
+        self.pooled = spec.pooled
+
+    def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
+        return {"last_hidden_state": hidden, "pooler_output": run.pool(hidden) if run.pool else None}
+
+
+def dropped(x: Tensor, rate: float, training: bool) -> Tensor:
+    """`x` with dropout in training."""
+    return F.dropout(x, rate) if rate and training else x
+
+
+def last_rows(hidden: Tensor, keep: int | Tensor) -> Tensor:
+    """The last `keep` positions of hidden [B, T, D] (0: all), or those that a tensor of indices names."""
+    if isinstance(keep, Tensor):
+        return hidden[:, keep]
+    return hidden[:, -keep:] if keep else hidden
+
+

@@ -1,0 +1,59 @@
+"""Attention itself: softmax(q k^T * scale + mask) v.
+
+B batch, H heads, K kv heads, G = H / K, T queries, S keys, D head_dim.  q [B, H, T, D], k and v [B, K, S, D].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from enfold.nn.masks import Mask
+
+
+def eager(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor | None, dropout: float,
+          upcast: bool) -> tuple[Tensor, Tensor]:
+    """Attention in plain operations, with the probabilities [B, H, T, S] for whoever asks to see them."""
+    k, v = _repeat(k, q), _repeat(v, q)
+    scores = torch.matmul(q, k.transpose(2, 3)) * scale
+    if bias is not None:
+        scores = scores + bias
+    added = mask.additive(q.shape[2], k.shape[2], scores.dtype, q.device)
+    if added is not None:
+        scores = scores + added
+    probabilities = torch.softmax(scores, -1, dtype=torch.float32 if upcast else None).to(q.dtype)
+    probabilities = F.dropout(probabilities, dropout) if dropout else probabilities
+    return torch.matmul(probabilities, v), probabilities
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor | None,
+         dropout: float) -> Tensor:
+    """Attention by torch's fused kernel, or by two small products for a single query."""
+    per_head = mask.tensor is not None and mask.tensor.shape[1] != 1
+    if q.shape[2] == 1 and bias is None and not (dropout or per_head or torch.is_grad_enabled()):
+        return single(q, k, v, mask.tensor, scale)
+    tensor, causal = mask.tensor, mask.causal
+    if bias is not None:
+        added = mask.additive(q.shape[2], k.shape[2], bias.dtype, q.device)
+        tensor, causal = bias if added is None else bias + added, False
+    if tensor is not None and tensor.is_floating_point():
+        tensor = tensor.to(q.dtype)
+    grouped = k.shape[1] != q.shape[1]
+    return F.scaled_dot_product_attention(q, k, v, tensor, dropout, causal, scale=scale, enable_gqa=grouped)
+
+
+def single(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """One query per row, the step of decoding: the G heads of a group are the rows of one product."""
+    batch, heads, _, dim = q.shape
+    groups = q.view(batch, k.shape[1], heads // k.shape[1], dim)
+    scores = torch.matmul(groups * scale, k.transpose(2, 3))  # [B, K, G, S]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool \
+            else scores + mask
+    probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(v.dtype)
+    return torch.matmul(probabilities, v).view(batch, heads, 1, dim)
+
+
+def _repeat(x: Tensor, q: Tensor) -> Tensor:
+    return x if x.shape[1] == q.shape[1] else x.repeat_interleave(q.shape[1] // x.shape[1], 1)

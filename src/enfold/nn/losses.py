@@ -1,0 +1,69 @@
+"""Losses as the reference defines them: fp32, -100 ignored.  B batch, T time, V vocabulary, C classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from enfold.errors import InputError
+
+IGNORED = -100
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
+    """Mean over the labels that are not -100; with `items` the sum divided by it (gradient accumulation)."""
+    logits, labels = logits.reshape(-1, logits.shape[-1]).float(), labels.reshape(-1).to(logits.device)
+    if items is None:
+        return F.cross_entropy(logits, labels, ignore_index=IGNORED)
+    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / items
+
+
+def next_token(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
+    """logits [B, T, V] at t against labels [B, T] at t + 1."""
+    _same_length(logits, labels)
+    return cross_entropy(logits[:, :-1], labels[:, 1:], items)
+
+
+def tokens(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
+    """logits [B, T, C] against labels [B, T], place by place."""
+    _same_length(logits, labels)
+    return cross_entropy(logits, labels, items)
+
+
+def problem_type(count: int, labels: Tensor) -> str:
+    """What the labels ask for: regression, single_label_classification or multi_label_classification."""
+    if count == 1:
+        return "regression"
+    integer = labels.dtype in (torch.long, torch.int)
+    return "single_label_classification" if integer else "multi_label_classification"
+
+
+def classes(logits: Tensor, labels: Tensor, problem: str) -> Tensor:
+    """logits [B, C] against class indices [B], numbers [B] or [B, C], or 0/1 rows [B, C]."""
+    labels = labels.to(logits.device)
+    if problem == "regression":
+        return F.mse_loss(logits.squeeze(), labels.squeeze().to(logits.dtype))
+    if problem == "single_label_classification":
+        if labels.dim() != 1 and labels.numel() != logits.shape[0]:
+            raise InputError(f"labels have shape {tuple(labels.shape)}, expected [{logits.shape[0]}] class indices. "
+                             "Do: set config.problem_type='multi_label_classification' for rows of 0 and 1")
+        return F.cross_entropy(logits, labels.reshape(-1))
+    if problem == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    raise InputError(f"config.problem_type is {problem!r}, expected 'regression', 'single_label_classification' or "
+                     "'multi_label_classification'")
+
+
+def span(start: Tensor, end: Tensor, start_labels: Tensor, end_labels: Tensor) -> Tensor:
+    """Mean of the losses of start and end [B, T]; positions outside of the text are ignored."""
+    length = start.shape[1]
+    losses = [F.cross_entropy(logits, labels.reshape(-1).clamp(0, length), ignore_index=length)
+              for logits, labels in ((start, start_labels), (end, end_labels))]
+    return (losses[0] + losses[1]) / 2
+
+
+def _same_length(logits: Tensor, labels: Tensor) -> None:
+    if labels.shape != logits.shape[:2]:
+        raise InputError(f"labels have shape {tuple(labels.shape)}, expected {tuple(logits.shape[:2])} (one per token). "
+                         "Do: pad labels with -100 to the length of input_ids")

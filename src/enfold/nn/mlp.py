@@ -1,0 +1,29 @@
+"""Feed-forward branch: down(act(up(x))), or down(act(gate(x)) * up(x))."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from enfold.nn.act import activation
+from enfold.nn.branch import Branch
+from enfold.nn.context import Context
+from enfold.spec import MLP, Block
+
+
+class FeedForward(Branch):
+    """The Module of `spec.MLP`.  [B, T, D] in and out."""
+
+    def __init__(self, spec: MLP, dim: int, block: Block) -> None:
+        super().__init__(spec, dim, block)
+        self.act = activation(spec.act)
+        self.inner_dropout = spec.dropout
+        self.gate = nn.Linear(dim, spec.hidden, spec.bias) if spec.gated else None
+        self.up = nn.Linear(dim, spec.hidden, spec.bias)
+        self.down = nn.Linear(spec.hidden, dim, spec.bias)
+
+    def mix(self, h: Tensor, ctx: Context) -> Tensor:
+        h = self.act(self.up(h)) if self.gate is None else self.act(self.gate(h)) * self.up(h)
+        if self.inner_dropout and self.training:
+            h = F.dropout(h, self.inner_dropout)
+        return self.down(h)  # type: ignore[no-any-return]

@@ -1,0 +1,49 @@
+"""Normalisation layers.  Shapes: [..., D] in and out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from enfold.spec import Norm
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * (weight + offset), computed in fp32 and cast back before the weight (arXiv 1910.07467)."""
+
+    weight: nn.Parameter | None
+
+    def __init__(self, dim: int, spec: Norm) -> None:
+        super().__init__()
+        self.eps, self.offset = spec.eps, spec.offset
+        self.weight = nn.Parameter(torch.empty(dim)) if spec.affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            weight = None if self.weight is None else self.weight + self.offset if self.offset else self.weight
+            return F.rms_norm(x, x.shape[-1:], weight, self.eps)
+        h = x.float()
+        h = (h * torch.rsqrt(h.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        if self.weight is None:
+            return h
+        return h * (self.weight + self.offset) if self.offset else h * self.weight
+
+    def extra_repr(self) -> str:
+        return f"{None if self.weight is None else self.weight.numel()}, eps={self.eps}"
+
+
+class LayerNorm(nn.LayerNorm):
+    """torch's LayerNorm, built from a spec."""
+
+    def __init__(self, dim: int, spec: Norm) -> None:
+        super().__init__(dim, spec.eps, spec.affine, spec.bias)
+
+
+def norm(spec: Norm, dim: int) -> nn.Module:
+    """The normalisation that `spec` names, over `dim` features."""
+    if spec.kind == "rms":
+        return RMSNorm(dim, spec)
+    if spec.kind == "layer":
+        return LayerNorm(dim, spec)
+    raise NotImplementedError(f"no norm of kind {spec.kind!r}; there are 'rms' and 'layer'")

@@ -1,0 +1,124 @@
+"""A stack of blocks on an embedding: decoder, encoder, or half of an encoder-decoder.
+
+B batch, T time, D width
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
+
+from enfold.nn.attention import CrossAttention, SelfAttention
+from enfold.nn.branch import Branch
+from enfold.nn.cache import Cache
+from enfold.nn.context import Context, Trace
+from enfold.nn.embed import TokenEmbedding
+from enfold.nn.mlp import FeedForward
+from enfold.nn.norm import norm
+from enfold.spec import MLP, Attention, Block, Stack
+
+
+class TransformerBlock(nn.Module):
+    """One layer: attention, perhaps cross-attention, feed-forward."""
+
+    def __init__(self, spec: Block, dim: int, layer: int) -> None:
+        super().__init__()
+        for branch in spec.branches:
+            if isinstance(branch, MLP):
+                self.mlp = FeedForward(branch, dim, spec)
+            elif branch.cross:
+                self.cross = CrossAttention(branch, dim, spec, layer)
+            else:
+                self.attn = SelfAttention(branch, dim, spec, layer)
+
+    def forward(self, x: Tensor, ctx: Context) -> Tensor:
+        for branch in self._modules.values():
+            if isinstance(branch, CrossAttention) and ctx.memory is None and not _holds_memory(ctx, branch):
+                continue  # a decoder used alone
+            x = branch(x, ctx)  # type: ignore[misc]
+        return x
+
+
+class Transformer(nn.Module):
+    """The Module of `spec.Stack`."""
+
+    pooler: nn.Linear | None
+
+    def __init__(self, spec: Stack, *, pooled: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.embed = TokenEmbedding(spec.embed, spec.dim)
+        self.layers = nn.ModuleList(TransformerBlock(b, spec.dim, i) for i, b in enumerate(spec.blocks))
+        self.norm = norm(spec.norm, spec.dim) if spec.norm else None
+        self.pooler = nn.Linear(spec.dim, spec.dim) if pooled else None
+        self.checkpointing: partial[Tensor] | None = None
+        self.eager = False
+
+    def forward(self, ids: Tensor | None = None, *, embeds: Tensor | None = None, types: Tensor | None = None,
+                positions: Tensor | None = None, mask: Tensor | None = None, cache: Cache | None = None,
+                memory: Tensor | None = None, memory_mask: Tensor | None = None,
+                trace: Trace | None = None) -> Tensor:
+        """Hidden states [B, T, D] of ids [B, T] or embeds [B, T, D], after the final norm.
+
+        `memory` is an encoder's output; `cache` is appended to in place; `trace` collects what it asks for.
+        """
+        offset = 0 if cache is None else cache.length
+        if positions is None:
+            positions = self.embed.locate(ids, embeds, offset)
+        x = self.embed(ids, embeds, positions, types)
+        ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask, trace or Trace())
+        x = self._layers(x, ctx)
+        if cache is not None:
+            cache.length = offset + x.shape[1]
+        return x
+
+    def _context(self, x: Tensor, positions: Tensor, offset: int, mask: Tensor | None, cache: Cache | None,
+                 memory: Tensor | None, memory_mask: Tensor | None, trace: Trace) -> Context:
+        queries = x.shape[1]
+        if cache is not None:
+            cache.ensure(len(self.layers))
+        table = getattr(self.layers[0], "attn", None) if len(self.layers) else None
+        table = getattr(table, "position", None)
+        bias = None if table is None else table.bias(queries, offset + queries, offset)
+        return Context(positions, queries, offset, x.dtype, mask, cache, memory, memory_mask, self.eager, trace, bias)
+
+    def _layers(self, x: Tensor, ctx: Context) -> Tensor:
+        trace = ctx.trace.hidden
+        for layer in self.layers:
+            if trace is not None:
+                trace.append(x)
+            if self.training and self.spec.drop and torch.rand(()) < self.spec.drop:
+                continue
+            if self.checkpointing is not None and self.training:
+                x = self.checkpointing(layer, x, ctx)
+            else:
+                x = layer(x, ctx)
+        if self.norm is not None:
+            x = self.norm(x)
+        if self.spec.dropout and self.training:
+            x = F.dropout(x, self.spec.dropout)
+        if trace is not None:
+            trace.append(x)
+        return x
+
+    def checkpoint(self, enabled: bool, **options: bool) -> None:
+        """Recompute each block in the backward pass instead of keeping its activations."""
+        self.checkpointing = partial(checkpoint, **{"use_reentrant": False, **options}) if enabled else None
+
+    def pool(self, hidden: Tensor) -> Tensor:
+        """tanh of a dense layer over the first token; [B, D]."""
+        if self.pooler is None:
+            raise RuntimeError("this model was built without a pooler")
+        return torch.tanh(self.pooler(hidden[:, 0]))
+
+    def attentions(self) -> list[Attention]:
+        """The specs of the self-attentions, by layer."""
+        return [b for block in self.spec.blocks for b in block.branches if isinstance(b, Attention) and not b.cross]
+
+
+def _holds_memory(ctx: Context, branch: Branch) -> bool:
+    return ctx.cache is not None and isinstance(branch, SelfAttention) and ctx.cache.cross[branch.layer] is not None

@@ -1,0 +1,1 @@
+"""Weights: names (ours <-> theirs), loading, saving, the public face of names."""

@@ -1,0 +1,319 @@
+"""The public face of names: from outside, a model's parameters, modules and paths are the ecosystem's.
+
+    model.bert.encoder.layer[0].attention.self.query.weight        attribute paths
+    for name, parameter in model.named_parameters(): ...           iteration
+    model.state_dict(), model.load_state_dict(...)                 state
+    model.classifier = nn.Linear(...)                              replacement
+
+Inside, the model has two children, `body` and `head`, with our names.  A path that is a line of the
+table is the module itself; an inner path (`bert.encoder`) is a `View`: a light stand-in for all below it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from enfold.errors import CheckpointError, nearest
+from enfold.weights.names import NameTable
+from enfold.weights.slots import PARTS, members
+
+IncompatibleKeys = nn.modules.module._IncompatibleKeys
+
+
+class PublicFace(nn.Module):
+    """Gives a model with children `body` and `head` the ecosystem's names, by its table `names`."""
+
+    names: NameTable
+
+    # ---- iteration -------------------------------------------------------------------------------
+    def _ours(self) -> Iterator[tuple[str, nn.Module]]:
+        """(our path, module) of everything inside."""
+        for part in PARTS:
+            if part in self._modules:
+                yield from self._modules[part].named_modules(prefix=part)  # type: ignore[union-attr]
+
+    def modules(self) -> Iterator[nn.Module]:
+        yield self
+        seen = set()
+        for _, module in self._ours():
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield module
+
+    def named_modules(self, memo: set[nn.Module] | None = None, prefix: str = "",
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Module]]:
+        """(their path, module): the model, inner paths that are a module of ours, and all lines."""
+        memo = set() if memo is None else memo
+        yield prefix, self
+        emitted = {""}
+        for ours, module in self._ours():
+            theirs = self._theirs(ours)
+            if theirs is None:
+                continue
+            for path in (*_ancestors(theirs), theirs):
+                found = module if path == theirs else resolve(self, path)
+                found = found.module if isinstance(found, View) else found
+                if path in emitted or not isinstance(found, nn.Module):
+                    continue
+                emitted.add(path)
+                if remove_duplicate and found in memo:
+                    continue
+                memo.add(found)
+                yield _join(prefix, path), found
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True,
+                         remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
+        seen: set[int] = set()
+        for ours, tensor, _ in members(self) if recurse else ():
+            if isinstance(tensor, nn.Parameter) and not (remove_duplicate and id(tensor) in seen):
+                seen.add(id(tensor))
+                yield _join(prefix, self.names.theirs(ours)), tensor
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True,
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+        for path, module in self._ours() if recurse else ():
+            for leaf, buffer in module._buffers.items():
+                if buffer is not None:
+                    yield _join(prefix, self._theirs(f"{path}.{leaf}") or f"{path}.{leaf}"), buffer
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _theirs(self, ours: str) -> str | None:
+        try:
+            return self.names.theirs(ours)
+        except KeyError:
+            return None
+
+    # ---- state -----------------------------------------------------------------------------------
+    def state_dict(self, *args: Any, destination: dict[str, Any] | None = None, prefix: str = "",  # type: ignore[override]
+                   keep_vars: bool = False) -> dict[str, Any]:
+        """Their name -> tensor, ties and further names included."""
+        if args:
+            raise TypeError("state_dict takes keyword arguments: destination, prefix, keep_vars")
+        state: dict[str, Any] = OrderedDict() if destination is None else destination
+        for ours, tensor, _ in members(self):
+            value = tensor if keep_vars else tensor.detach()
+            theirs = self.names.theirs(ours)
+            for name in (theirs, *self.names.others(theirs)):
+                state[prefix + name] = value
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
+                        assign: bool = False) -> Any:
+        """Copy a state (their names) in; with `strict` a missing or unexpected name raises."""
+        places: dict[str, list[str]] = {}
+        for ours, _, _ in members(self):
+            places.setdefault(self.names.theirs(ours), []).append(ours)
+        given = {self.names.first(name): tensor for name, tensor in state_dict.items()}
+        ties = {id(tensor): None for name, tensor in self.named_parameters() if name in given}
+        missing = [name for name, tensor in self.state_dict(keep_vars=True).items()
+                   if name not in state_dict and self.names.first(name) not in given and id(tensor) not in ties]
+        unexpected = [name for name in given if name not in places]
+        if strict and (missing or unexpected):
+            raise CheckpointError(_incompatible(type(self).__name__, missing, unexpected, places))
+        for name, tensor in given.items():
+            for ours in places.get(name, ()):
+                _copy(self, ours, name, tensor, assign)
+        return IncompatibleKeys(missing, unexpected)
+
+    # ---- paths -----------------------------------------------------------------------------------
+    def get_submodule(self, target: str) -> Any:
+        """The module at their path, or at ours."""
+        if target == "" or target.split(".")[0] in PARTS:
+            return super().get_submodule(target)
+        found = resolve(self, target)
+        if found is None:
+            raise AttributeError(_no_path(self, target))
+        return found
+
+    def get_parameter(self, target: str) -> Any:
+        """The parameter of their name, or of ours."""
+        path, _, leaf = (target if target.split(".")[0] in PARTS else self.names.ours(target)).rpartition(".")
+        return getattr(super().get_submodule(path), leaf)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            found = None if name.startswith("_") or "names" not in self.__dict__ else resolve(self, name)
+            if found is None:
+                raise AttributeError(_no_path(self, name)) from None
+            return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, nn.Module) and name not in PARTS and "names" in self.__dict__:
+            replace(self, name, value)
+            return
+        super().__setattr__(name, value)
+
+
+class View:
+    """An inner path of the ecosystem's module tree: attributes, indices and parameters of all below it."""
+
+    def __init__(self, model: PublicFace, path: str) -> None:
+        self.__dict__.update(_model=model, _path=path)
+
+    @property
+    def module(self) -> nn.Module | None:
+        """Our module that holds what this path holds, if there is one."""
+        return _common(self._model, self._path)
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
+        """(name relative to this path, parameter) of all below it."""
+        start = f"{self._path}."
+        for name, parameter in self._model.named_parameters():
+            if name.startswith(start):
+                yield _join(prefix, name[len(start) :]), parameter
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """All parameters below this path."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tensors below this path."""
+        start = f"{self._path}."
+        return {name[len(start) :]: t for name, t in self._model.state_dict().items() if name.startswith(start)}
+
+    def requires_grad_(self, requires_grad: bool = True) -> View:
+        """Freeze or unfreeze all below this path."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        found = None if name.startswith("__") else resolve(self._model, f"{self._path}.{name}")
+        if found is not None:
+            return found
+        module = self.module
+        if module is None or not hasattr(module, name):
+            raise AttributeError(_no_path(self._model, f"{self._path}.{name}"))
+        return getattr(module, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        replace(self._model, f"{self._path}.{name}", value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.module is None:
+            raise TypeError(f"{self._path} is no module that can be called: this architecture is built differently "
+                            "inside. Do: call the model or one of its layers")
+        return self.module(*args, **kwargs)
+
+    def __len__(self) -> int:
+        indices = {ours[len(self._path) + 1 :].split(".")[0] for ours, _ in self._model.named_parameters()
+                   if ours.startswith(f"{self._path}.")}
+        return sum(index.isdigit() for index in indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self._path} has {len(self)} entries, got index {index}")
+        return resolve(self._model, f"{self._path}.{number}")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"{self._path}: {self.module!r}"
+
+
+def resolve(model: PublicFace, path: str) -> Any:
+    """The module, parameter or View at their path; None if there is nothing."""
+    try:
+        ours = model.names.ours(path)
+    except KeyError:
+        ours = None
+    if ours is not None:
+        return _ours_at(model, ours)
+    whole = model.whole(path)  # type: ignore[operator]
+    if whole is not None:
+        return whole
+    return View(model, path) if any(_ours_at(model, below) is not None for _, below in model.names.below(path)) \
+        else None
+
+
+def replace(model: PublicFace, path: str, value: Any) -> None:
+    """Put a module or parameter in the place of what their path names."""
+    try:
+        ours = model.names.ours(path)
+    except KeyError:
+        raise AttributeError(_no_path(model, path)) from None
+    parent, _, leaf = ours.rpartition(".")
+    setattr(nn.Module.get_submodule(model, parent), leaf, value)
+
+
+def _ours_at(model: PublicFace, ours: str) -> Any:
+    here: Any = model
+    for part in ours.split("."):
+        if part == "*":
+            return here
+        inside = (here._modules, here._parameters, here._buffers) if isinstance(here, nn.Module) else ()
+        found = next((place[part] for place in inside if place.get(part) is not None), None)
+        if found is None:
+            return None if isinstance(here, nn.Module) and not hasattr(type(here), part) else getattr(here, part, None)
+        here = found
+    return here
+
+
+def _common(model: PublicFace, path: str) -> nn.Module | None:
+    """The deepest module of ours that holds all lines below their path."""
+    below = [ours.split(".") for _, ours in model.names.below(path)]
+    if not below:
+        return None
+    shared = []
+    for parts in zip(*below, strict=False):
+        if len(set(parts)) > 1 or parts[0] == "*":
+            break
+        shared.append(parts[0])
+    if len(below) == 1 and len(shared) == len(below[0]):
+        return None  # a line alone: the path above it is nothing of ours
+    found = _ours_at(model, ".".join(shared)) if shared else None
+    return found if isinstance(found, nn.Module) else None
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    parts = path.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts)))
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+def _copy(model: nn.Module, ours: str, name: str, tensor: Tensor, assign: bool) -> None:
+    path, _, leaf = ours.rpartition(".")
+    module = nn.Module.get_submodule(model, path)
+    old = getattr(module, leaf)
+    if old.shape != tensor.shape:
+        raise CheckpointError(f"{type(model).__name__}: tensor {name!r} has shape {tuple(tensor.shape)}, expected "
+                              f"{tuple(old.shape)}. Do: load a state of a model with the same config")
+    if assign:
+        wanted = nn.Parameter(tensor.detach(), old.requires_grad) if isinstance(old, nn.Parameter) else tensor
+        setattr(module, leaf, wanted)
+    else:
+        old.data.copy_(tensor)
+
+
+def _incompatible(title: str, missing: list[str], unexpected: list[str], places: Mapping[str, Any]) -> str:
+    parts = []
+    if missing:
+        parts.append(f"missing: {', '.join(map(repr, missing[:6]))}" + (" ..." if len(missing) > 6 else ""))
+    if unexpected:
+        parts.append(f"unexpected: {', '.join(map(repr, unexpected[:6]))}" + (" ..." if len(unexpected) > 6 else "")
+                     + nearest(unexpected[0], places))
+    return f"{title}.load_state_dict: {'; '.join(parts)}. Do: load a state of the same architecture, or strict=False"
+
+
+def _no_path(model: nn.Module, path: str) -> str:
+    known = {name.split(".")[0] for name, _ in model.named_parameters()} if "." not in path else \
+        {".".join(name.split(".")[: path.count(".") + 1]) for name, _ in model.named_parameters()}
+    return f"{type(model).__name__} has no attribute {path!r}{nearest(path, known)}"

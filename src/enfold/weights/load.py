@@ -1,0 +1,220 @@
+"""Loading: every tensor of the checkpoint lands, every slot of the model is filled, or it raises by name.
+
+What may be absent: a head that the checkpoint never had (initialised and said once, by name).
+What may be left over: heads of the same family, and what the family's `drop` patterns list.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from enfold.errors import CheckpointError, nearest
+from enfold.nn.init import initialise
+from enfold.weights.slots import Slot, slots
+
+if TYPE_CHECKING:
+    from enfold.files import Checkpoint
+    from enfold.weights.names import NameTable
+
+log = logging.getLogger("enfold")
+
+
+@dataclass(slots=True)
+class Terms:
+    """How a checkpoint is to be read into a model.
+
+    `names`: the architecture's table; `family`: the tables of all architectures of the family, whose
+    tensors may be left over; `prefixes`: the body's prefix here, then in the family.
+    `complete`: the checkpoint claims to have this very architecture, so no head of it may be absent.
+    `tie`: what the caller said of ties, None for nothing.
+    """
+
+    title: str
+    names: NameTable
+    family: list[NameTable]
+    prefixes: tuple[str, str]
+    drop: tuple[str, ...] = ()
+    complete: bool = False
+    tie: bool | None = None
+    ignore_mismatched_sizes: bool = False
+    dtype: torch.dtype | None = None
+    device: torch.device | None = None
+    std: Callable[[str], float] = lambda name: 0.02
+
+
+@dataclass(slots=True)
+class Report:
+    """What loading found: names in the checkpoint's spelling."""
+
+    new: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    def as_info(self) -> dict[str, Any]:
+        """The dictionary that `output_loading_info=True` returns."""
+        return {"missing_keys": set(self.new), "unexpected_keys": set(self.left_over),
+                "mismatched_keys": set(self.mismatched), "error_msgs": []}
+
+
+def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
+    """Fill `model`, built on the meta device, tensor by tensor."""
+    report, wanted = Report(), slots(model)
+    keys = _match(checkpoint, terms, {name for slot in wanted for name in slot.names}, report)
+    fresh: list[Slot] = []
+    for slot in wanted:
+        value = _read(slot, keys, checkpoint, terms, report)
+        if value is None:
+            value = torch.empty(slot.tensor.shape, dtype=_dtype(slot.tensor, terms), device=terms.device)
+            fresh.append(slot)
+        slot.put(model, value)
+    lacking = [slot for slot in fresh if not slot.computed]
+    _refuse(lacking, keys, checkpoint, terms, report)
+    initialise(model, [slot.name for slot in fresh], terms.std)
+    report.new = [terms.names.theirs(slot.name) for slot in lacking]
+    if report.new:
+        log.warning("%s: not in the checkpoint, so newly initialised: %s. Train the model before using it",
+                    terms.title, ", ".join(report.new))
+    return report
+
+
+def _match(checkpoint: Checkpoint, terms: Terms, known: set[str], report: Report) -> dict[str, list[str]]:
+    """Our name -> the checkpoint's keys for it.  A key that belongs nowhere raises."""
+    found: dict[str, list[str]] = {}
+    unexpected = []
+    for key in checkpoint.keys():  # noqa: SIM118 - a Checkpoint, not a dict
+        ours = _ours(key, terms, known)
+        if ours is not None:
+            found.setdefault(ours, []).append(key)
+        elif _may_stay(key, terms):
+            report.left_over.append(key)
+        else:
+            unexpected.append(key)
+    if unexpected:
+        raise CheckpointError(_unexpected(unexpected, terms))
+    return found
+
+
+def spellings(key: str, prefixes: tuple[str, str]) -> list[str]:
+    """The ways a key of a checkpoint may be meant: as it is, with the body's prefix put on or changed."""
+    stem, _, leaf = key.rpartition(".")
+    if leaf in ("gamma", "beta"):  # what TensorFlow called weight and bias of a norm
+        key = f"{stem}.{'weight' if leaf == 'gamma' else 'bias'}"
+    here, family = prefixes
+    ways = [key, f"{here}.{key}" if here else key]
+    if family and key.startswith(f"{family}."):
+        bare = key[len(family) + 1 :]
+        ways.append(f"{here}.{bare}" if here else bare)
+    return ways
+
+
+def _ours(key: str, terms: Terms, known: set[str]) -> str | None:
+    for spelling in spellings(key, terms.prefixes):
+        ours = _translate(terms.names, spelling)
+        if ours in known:
+            return ours
+    return None
+
+
+def _may_stay(key: str, terms: Terms) -> bool:
+    """Whether a tensor without a place here is one that such a checkpoint may carry."""
+    if any(fnmatchcase(key, pattern) for pattern in terms.drop):
+        return True
+    for spelling in spellings(key, terms.prefixes):
+        own = _translate(terms.names, spelling)
+        if own is not None:
+            if _part(own) == "pooler":  # a body without its pooler
+                return True
+            continue
+        # another head's tensor, or one of the half of an encoder-decoder that is not built
+        if any(_translate(table, spelling) for table in terms.family):
+            return True
+    return False
+
+
+def _translate(names: NameTable, key: str) -> str | None:
+    try:
+        return names.ours(key)
+    except KeyError:
+        return None
+
+
+def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms: Terms,
+          report: Report) -> Tensor | None:
+    """The tensor of a slot, or None if it is absent or (where that is allowed) of another shape."""
+    present = [key for name in slot.names for key in keys.get(name, ())]
+    if not present:
+        return None
+    value, key = checkpoint.get(present[0]), present[0]
+    _check_ties(value, present, checkpoint, terms)
+    if value.shape != slot.tensor.shape:
+        report.mismatched.append((key, tuple(value.shape), tuple(slot.tensor.shape)))
+        if not terms.ignore_mismatched_sizes:
+            raise CheckpointError(
+                f"{terms.title}: tensor {key!r} has shape {tuple(value.shape)}, expected "
+                f"{tuple(slot.tensor.shape)} ({terms.names.line(slot.name)}). Do: check config.json against the "
+                "weights, or load with ignore_mismatched_sizes=True to initialise it anew")
+        return None
+    return value.to(device=terms.device, dtype=_dtype(value, terms))
+
+
+def _dtype(tensor: Tensor, terms: Terms) -> torch.dtype:
+    return terms.dtype if terms.dtype is not None and tensor.is_floating_point() else tensor.dtype
+
+
+def _check_ties(value: Tensor, present: list[str], checkpoint: Checkpoint, terms: Terms) -> None:
+    """Several keys for one tied tensor must agree, unless the caller asked for the tie."""
+    if terms.tie:
+        return
+    for other in present[1:]:
+        twin = checkpoint.get(other)
+        same = twin.data_ptr() == value.data_ptr() and twin.shape == value.shape
+        if not same and not (twin.shape == value.shape and torch.equal(twin, value)):
+            raise CheckpointError(
+                f"{terms.title}: the config ties {present[0]!r} and {other!r}, but the checkpoint holds both with "
+                "different values. Do: pass tie_word_embeddings=False to use both, or True to use the first for both")
+
+
+def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpoint, terms: Terms,
+            report: Report) -> None:
+    """Raise for absent tensors that are not a head which the checkpoint never had."""
+    reshaped = {terms.names.first(key) for key, _, _ in report.mismatched}
+    bad = []
+    for slot in lacking:
+        theirs = terms.names.theirs(slot.name)
+        part = _part(slot.name)
+        partly = any(_part(name) == part for name in keys)
+        claimed = terms.complete and part == "head"
+        if theirs not in reshaped and (part == "body" or (partly and not report.mismatched) or claimed):
+            bad.append((slot.name, theirs))
+    if not bad:
+        return
+    name, theirs = bad[0]
+    more = f", nor {', '.join(repr(other) for _, other in bad[1:6])}" if len(bad) > 1 else ""
+    more += f" and {len(bad) - 6} more" if len(bad) > 6 else ""
+    raise CheckpointError(
+        f"{terms.title}: checkpoint has no tensor {theirs!r}{more} (needed by {terms.names.line(name)})"
+        f"{nearest(theirs, checkpoint.keys())}. Do: check that config.json belongs to these weights"
+        f"{_tie_hint(name)}")
+
+
+def _part(name: str) -> str:
+    """body, head or pooler."""
+    return "pooler" if name.startswith("body.pooler") else name.split(".")[0]
+
+
+def _tie_hint(name: str) -> str:
+    return ", or pass tie_word_embeddings=True if its output is the embedding" if name == "head.out.weight" else ""
+
+
+def _unexpected(keys: list[str], terms: Terms) -> str:
+    shown = ", ".join(map(repr, keys[:6])) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
+    near = nearest(keys[0], terms.names.backward)
+    return (f"{terms.title}: the checkpoint holds tensors that the model has no place for: {shown}{near}. "
+            "Do: check that config.json belongs to these weights (layers, architecture)")

@@ -1,0 +1,24 @@
+"""What goes into a checkpoint: each tensor once, under the ecosystem's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from enfold.weights.slots import Slot, slots
+
+if TYPE_CHECKING:
+    from enfold.weights.names import NameTable
+
+
+def to_save(model: nn.Module, names: NameTable) -> dict[str, Tensor]:
+    """The tensors of body and head by their names; ties once, computed ones only if a file gave others."""
+    return {names.theirs(slot.name): slot.tensor.detach() for slot in slots(model)
+            if not (slot.computed and _as_computed(model, slot))}
+
+
+def _as_computed(model: nn.Module, slot: Slot) -> bool:
+    module = nn.Module.get_submodule(model, slot.name.rpartition(".")[0])
+    return bool(torch.equal(slot.tensor, module.compute().to(slot.tensor)))  # type: ignore[operator]

@@ -1,0 +1,73 @@
+"""Slots: where a model keeps its tensors, by our names, ties seen as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+PARTS = ("body", "head")
+
+
+@dataclass(slots=True)
+class Slot:
+    """One tensor of a model and all the places (our names) that hold it."""
+
+    names: list[str]
+    tensor: Tensor
+    computed: bool = False
+
+    @property
+    def name(self) -> str:
+        """The first name."""
+        return self.names[0]
+
+    def put(self, root: nn.Module, value: Tensor) -> None:
+        """Have every place of the slot hold `value`; gradients are wanted as before."""
+        parameter = None
+        for name in self.names:
+            path, _, leaf = name.rpartition(".")
+            module = root.get_submodule(path)
+            if leaf in module._buffers:
+                module._buffers[leaf] = value
+                continue
+            old = module._parameters[leaf]
+            wanted = value.is_floating_point() and (old is None or old.requires_grad)
+            parameter = parameter if parameter is not None else nn.Parameter(value, requires_grad=wanted)
+            module._parameters[leaf] = parameter
+
+
+def slots(root: nn.Module) -> list[Slot]:
+    """The tensors of body and head in the order of their modules, persistent buffers included."""
+    found: dict[int, Slot] = {}
+    for name, tensor, computed in members(root):
+        if id(tensor) in found:
+            found[id(tensor)].names.append(name)
+        else:
+            found[id(tensor)] = Slot([name], tensor, computed)
+    return list(found.values())
+
+
+def members(root: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
+    """(our name, tensor, whether it is computed) of each parameter and persistent buffer, ties repeated."""
+    for part in PARTS:
+        top = root._modules.get(part)
+        if top is None:
+            continue
+        for path, module in top.named_modules(prefix=part):
+            computed = getattr(module, "computed", ())
+            for leaf, parameter in module._parameters.items():
+                if parameter is not None:
+                    yield f"{path}.{leaf}", parameter, leaf in computed
+            for leaf, buffer in module._buffers.items():
+                if buffer is not None and leaf not in module._non_persistent_buffers_set:
+                    yield f"{path}.{leaf}", buffer, leaf in computed
+
+
+def materialise(root: nn.Module, device: torch.device) -> None:
+    """Give tensors that are still on the meta device memory, uninitialised; ties stay ties."""
+    for slot in slots(root):
+        if slot.tensor.is_meta and device.type != "meta":
+            slot.put(root, torch.empty_like(slot.tensor.detach(), device=device))
