@@ -239,8 +239,9 @@ def _flatten(encodings: list[Encoding]) -> tuple[list[Encoding], list[int]]:
     """Every encoding followed by its overflow, and which text each is from."""
     rows, sample = [], []
     for number, encoding in enumerate(encodings):
-        rows += [encoding, *encoding.overflowing]
-        sample += [number] * (1 + len(encoding.overflowing))
+        more = encoding.overflowing  # copies, so ask once
+        rows += [encoding, *more]
+        sample += [number] * (1 + len(more))
     return rows, sample
 
 

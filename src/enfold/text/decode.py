@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tokenizers import Tokenizer as Rust
 from tokenizers.models import BPE
 
 from enfold.errors import unknown_arguments
@@ -34,7 +35,7 @@ class Decoder(Caller):
 
         def text(row: list[int]) -> str:
             row = [index for index in row if index not in hidden] if hidden else row
-            out = rust.decode(row, skip_special_tokens=skip_special_tokens)
+            out = self._spaced(rust, row) if self.kind.spaced else _decoded(rust, row)
             return self.clean_up_tokenization(out) if clean else out
 
         if isinstance(ids, list) and ids and isinstance(ids[0], (list, tuple)):
@@ -48,6 +49,17 @@ class Decoder(Caller):
         if isinstance(out, str):
             return [] if len(sequences) == 0 else [out]
         return list(out)
+
+    def _spaced(self, rust: Rust, row: list[int]) -> str:
+        """Runs of ordinary tokens decoded one by one, each special token followed by a space."""
+        special, out, run = set(self.all_special_ids), "", list[int]()
+        for index in row:
+            if index not in special:
+                run.append(index)
+                continue
+            out += f"{_decoded(rust, run)}{rust.id_to_token(index)} "
+            run = []
+        return (out + _decoded(rust, run)).strip()
 
     @staticmethod
     def clean_up_tokenization(text: str) -> str:
@@ -63,7 +75,11 @@ class Decoder(Caller):
         return wanted and (forced or not isinstance(self.backend_tokenizer.model, BPE))
 
     def _hidden_ids(self) -> set[int]:
-        """Special by role though the engine holds them as ordinary: it would not skip them."""
-        known = {index for index, token in self.backend_tokenizer.get_added_tokens_decoder().items()
-                 if token.special}
-        return {index for index in self.all_special_ids if index is not None} - known
+        """Special to the engine, or by role alone."""
+        added = self.backend_tokenizer.get_added_tokens_decoder().items()
+        return {index for index, token in added if token.special} | set(self.all_special_ids)
+
+
+def _decoded(rust: Rust, row: list[int]) -> str:
+    """Some of the engine's decoders panic at an empty list."""
+    return str(rust.decode(row, skip_special_tokens=False)) if row else ""

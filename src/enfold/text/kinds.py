@@ -22,6 +22,7 @@ class Kind:
     extra: tuple[str, ...] = ()
     language: str = ""  # "after" or "before" the text comes a language code (languages.py)
     max_length: int | None = None
+    spaced: bool = False  # decoding puts a space after a special token and strips the ends
     inputs: tuple[str, ...] = ()
 
     @property
@@ -91,7 +92,7 @@ KINDS: dict[str, Kind] = {
     "MBartTokenizer": Kind(ROBERTA, language="after"),
     "MPNetTokenizer": Kind(ROBERTA | {"unk_token": "[UNK]"}),
     "MT5Tokenizer": Kind(T5),
-    "MarianTokenizer": Kind(T5, max_length=512),
+    "MarianTokenizer": Kind(T5, max_length=512, spaced=True),
     "MobileBertTokenizer": Kind(BERT, types=True),
     "MvpTokenizer": Kind(ROBERTA),
     "NllbTokenizer": Kind(ROBERTA, language="before"),

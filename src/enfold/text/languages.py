@@ -6,20 +6,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from tokenizers.processors import TemplateProcessing
 
 from enfold.errors import TokenizerError, nearest
 from enfold.text.engine import Engine, share
-from enfold.text.kinds import Kind
 from enfold.text.save import Saver
 
 
 class Languages(Saver):
     """Source language for `text`, target language for `text_target`."""
 
-    kind: ClassVar[Kind]
     _src_lang: str | None = None
     _tgt_lang: str | None = None
 

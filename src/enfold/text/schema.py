@@ -6,7 +6,7 @@ import inspect
 import json
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -107,7 +107,7 @@ def _bare(hint: Any, where: str) -> dict[str, Any]:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _enum([member.value for member in hint], where)
     full = f"{getattr(hint, '__module__', '')}.{getattr(hint, '__qualname__', '')}"
-    found = BY_NAME.get(full) or (BARE.get(hint) if getattr(hint, "__hash__", None) else None)
+    found = BY_NAME.get(full, BARE.get(hint) if isinstance(hint, Hashable) else None)
     if found is None:
         raise _unknown(hint, where)
     return dict(found)

@@ -7,9 +7,9 @@ each a file: Vocabulary < SpecialTokens < Caller < Decoder < Chatter < Saver < T
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Rust
@@ -18,10 +18,10 @@ from enfold.errors import TokenizerError, unknown_arguments
 from enfold.files import HubOptions
 from enfold.text.edit import EDITS, edit, frame
 from enfold.text.engine import Engine, read_engine
-from enfold.text.kinds import GENERIC, Kind
+from enfold.text.kinds import GENERIC
 from enfold.text.languages import Languages
 from enfold.text.plan import UNLIMITED, checked_side
-from enfold.text.settings import BUILD, Settings, known_keywords, read_settings
+from enfold.text.settings import BUILD, PLAIN, Settings, known_keywords, read_settings
 from enfold.text.sources import ENGINE, Source, find, from_files
 from enfold.text.special import ROLES, as_special
 from enfold.text.vocabulary import NewToken
@@ -38,7 +38,6 @@ class Tokenizer(Languages):
     roles (`pad_token="[PAD]"`), `model_max_length`, `padding_side`, `chat_template`, ...
     """
 
-    kind: ClassVar[Kind] = GENERIC
     name_or_path: str
     verbose: bool
 
@@ -136,7 +135,8 @@ class Tokenizer(Languages):
         changes = {key: said[key] for key in EDITS if said.get(key) is not None}
         if edits and changes:
             edit(self.backend_tokenizer, **changes)
-        for key in ("add_bos_token", "add_eos_token", "src_lang", "tgt_lang"):
+        frames = ("add_bos_token", "add_eos_token") if edits else ()  # a conversion has heeded them
+        for key in (*frames, "src_lang", "tgt_lang"):
             if said.get(key) is not None:
                 setattr(self, key, said[key])
 
@@ -170,6 +170,26 @@ class Tokenizer(Languages):
                 f"{self.vocab_size}, model_max_length={self.model_max_length}, padding_side="
                 f"{self.padding_side!r}, truncation_side={self.truncation_side!r}, special_tokens="
                 f"{self.special_tokens_map}, added_tokens_decoder={{{added}\n}})")
+
+    def train_new_from_iterator(self, text_iterator: Iterable[Any], vocab_size: int,
+                                length: int | None = None,
+                                new_special_tokens: Sequence[NewToken] | None = None,
+                                special_tokens_map: Mapping[str, str] | None = None,
+                                **trainer: Any) -> Self:
+        """A tokenizer of this kind whose vocabulary is learned from texts (or batches of them).
+
+        special_tokens_map: old special token -> new.  Further keywords go to the trainer.
+        """
+        from enfold.text.train import train
+
+        renamed = special_tokens_map or {}
+        engine = train(self._engine.to_json(), text_iterator, vocab_size, length,
+                       new_special_tokens or (), renamed, trainer)
+        said: dict[str, Any] = {key: _renamed(token, renamed) for key, token in self._roles.items()}
+        extra = [_renamed(token, renamed) for token in self._extra]
+        said["extra_special_tokens"] = [*extra, *(new_special_tokens or ())]
+        said |= {key: getattr(self, key) for key in PLAIN} | {"chat_template": self.chat_template}
+        return type(self)(tokenizer_object=engine, **said)
 
     @classmethod
     def _vocabulary_name(cls, path: Path) -> str:
@@ -213,12 +233,18 @@ class Tokenizer(Languages):
               self.eos_token if eos else None)
 
 
+def _renamed(token: Any, renamed: Mapping[str, str]) -> Any:
+    """A role's token under its new name."""
+    return renamed.get(str(token), token)
+
+
 def _convert(source: Source, config: dict[str, Any]) -> tuple[Engine, Engine | None]:
     """Build engines out of vocabulary files."""
     from enfold.text import convert
 
     files = {**source.vocabulary(), **{name: path for name, path in source.files.items()
                                        if name.endswith(".json")}}
+    config = {"model_type": source.model.get("model_type"), **config}
     if source.paired:
         first, second = convert.marian.build_pair(files, config)
         return Engine(first), Engine(second)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Rust
 
 from enfold.errors import TokenizerError
 from enfold.text.engine import Engine
+from enfold.text.kinds import GENERIC, Kind
 
 NewToken = str | AddedToken
 
@@ -17,6 +18,7 @@ NewToken = str | AddedToken
 class Vocabulary:
     """Tokens <-> ids through the engine, so added tokens are looked up as fast as the others."""
 
+    kind: ClassVar[Kind] = GENERIC  # the class's row
     _engine: Engine
     _target: Engine | None = None  # another vocabulary for text_target (marian)
 
