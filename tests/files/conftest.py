@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from enfold.files import hub
+from enfold.files import repo
 
 COMMIT = "a" * 40
 NEWER = "b" * 40
@@ -43,9 +43,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens
-    hub._asked.clear()
+    repo.asked.clear()
     yield
-    hub._asked.clear()
+    repo.asked.clear()
 
 
 @pytest.fixture
@@ -67,6 +67,11 @@ def _handler(state: FakeHub) -> type[BaseHTTPRequestHandler]:
 
         def do_HEAD(self) -> None:
             self._answer(body=False)
+
+        def do_POST(self) -> None:
+            status, code = state.error or (501, "")
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self._send(status, {"X-Error-Code": code} if code else {}, b"{}", body=True)
 
         def log_message(self, *args: object) -> None:
             """Tests count requests instead."""

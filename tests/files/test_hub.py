@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from enfold.errors import ArgumentError, FileMissing
-from enfold.files import HubOptions, commit_of, hub, list_files, resolve
+from enfold.files import HubOptions, commit_of, list_files, repo, resolve
 
 COMMIT, NEWER = "a" * 40, "b" * 40
 
@@ -95,8 +95,8 @@ def test_offline_makes_no_attempt(cached: Path, no_sockets: list[object], settin
     assert str(caught.value) == (
         f"org/model: merges.txt is not in the cache, and {setting}=1 forbids to download it. "
         f"Looked in {cached / 'snapshots' / COMMIT}, which holds config.json, sub/vocab.txt. Do: "
-        "load it once with a network, or give a local folder with the model's files, or point HF_HOME "
-        "or cache_dir= at a cache that has it")
+        "load it once with a network, or give a local folder with the model's files, or point "
+        "HF_HOME or cache_dir= at a cache that has it")
 
 
 def test_cached_file_needs_no_client(cached: Path, python) -> None:
@@ -175,13 +175,13 @@ def test_download_then_no_more_requests(fake_hub, tmp_path: Path) -> None:
     assert resolve("org/model", "merges.txt", required=False) is None  # the list says so
     assert len(fake_hub.requests) == 3
 
-    hub._asked.clear()  # another process
+    repo.asked.clear()  # another process
     assert resolve("org/model", "config.json") == found
     assert resolve("org/model", "config.json") == found
     assert resolve("org/model", "merges.txt", required=False) is None
     assert len(fake_hub.requests) == 4  # one question
 
-    hub._asked.clear()
+    repo.asked.clear()
     assert resolve("org/model", "config.json", revision=COMMIT) == found
     assert resolve("org/model", "merges.txt", revision=COMMIT, required=False) is None
     assert resolve("org/model", "config.json", local_files_only=True) == found  # refs are written
@@ -208,7 +208,7 @@ def test_branch_moved_in_a_long_process(cached: Path, fake_hub) -> None:
     assert commit_of(resolve("org/model", "config.json")) == COMMIT
     fake_hub.commit = NEWER
     assert commit_of(resolve("org/model", "config.json")) == COMMIT  # asked once
-    hub.forget("org/model")  # as push_to_hub does
+    repo.forget("org/model")  # as push_to_hub does
     assert commit_of(resolve("org/model", "config.json")) == NEWER
 
 
@@ -217,6 +217,15 @@ def test_force_download_mends_a_damaged_file(fake_hub) -> None:
     found.resolve().write_bytes(b"damaged")
     assert resolve("org/model", "config.json").read_bytes() == b"damaged"
     assert resolve("org/model", "config.json", force_download=True).read_bytes() == b"{}"
+
+
+def test_force_download_without_network(cached: Path) -> None:
+    with pytest.raises(FileMissing, match="org/model: config.json was to be downloaded anew, and "
+                                          "http://127.0.0.1:9 could not be reached"):
+        resolve("org/model", "config.json", force_download=True)
+    with pytest.raises(FileMissing, match="force_download=True needs the network, which "
+                                          "local_files_only=True forbids. Do: drop one of them"):
+        resolve("org/model", "config.json", force_download=True, local_files_only=True)
 
 
 def test_subfolder_and_slashed_revision(fake_hub) -> None:

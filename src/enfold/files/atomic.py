@@ -36,7 +36,7 @@ Group = tuple[str, str]  # ("model.fp16", "safetensors"): the files of one check
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Replace the file at `path` by one holding `data`, whole or not at all."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{token_hex(4)}")
+    part = path.with_name(f"{_STAGING}{os.getpid()}-{token_hex(4)}")
     try:
         with open(part, "xb") as file:
             file.write(data)
@@ -178,7 +178,10 @@ def _sweep_staging(folder: Path) -> None:
     for leftover in folder.glob(f"{_STAGING}*"):
         pid = leftover.name.removeprefix(_STAGING).split("-")[0]
         if not (pid.isdigit() and _alive(int(pid))):
-            shutil.rmtree(leftover, ignore_errors=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

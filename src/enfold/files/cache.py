@@ -88,6 +88,12 @@ def relative_files(folder: Path) -> list[str]:
     return sorted(p.as_posix() for p in paths if not any(part[0] == "." for part in p.parts))
 
 
+def listed(names: list[str]) -> str:
+    """Names for an error message: a dozen, and how many more."""
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more or "no files"
+
+
 def _write(path: Path, text: str) -> None:
     with suppress(OSError):  # a read-only cache still serves what it has
         path.parent.mkdir(parents=True, exist_ok=True)

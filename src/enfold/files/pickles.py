@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,31 +51,33 @@ class PickleFile:
 def _load(path: Path) -> Any:
     import torch
 
+    start = _start(path)
+    if start.startswith(b"version "):
+        raise CheckpointError(f"{path}: a Git LFS pointer, not the file itself. "
+                              "Do: run `git lfs pull` there")
     try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-        if start.startswith(b"version "):
-            raise CheckpointError(f"{path}: a Git LFS pointer, not the file itself. "
-                                  "Do: run `git lfs pull` there")
         zipped = start.startswith(b"PK\x03\x04")
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except FileNotFoundError as error:
-        raise FileMissing(f"{path}: no such file. Expected a torch pickle") from error
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError, struct.error) as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path}: not a whole torch file of {path.stat().st_size} bytes "
                               f"({first}). Do: download it again (force_download=True)") from error
 
 
+def _start(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(8)
+    except FileNotFoundError as error:
+        raise FileMissing(f"{path}: no such file. Expected a torch pickle") from error
+
+
 def _refusal(path: Path, message: str) -> CheckpointError:
     """torch's reasons, told apart: a pickle that wants code, or one that is damaged."""
-    wanted = re.search(r"GLOBAL (\S+) was not|[Cc]allable:? (\S+)|function (\S+)", message)
-    if wanted:
-        name = next(group for group in wanted.groups() if group)
+    if wanted := re.search(r"GLOBAL ([\w.]+)|unrecognized function (.+)", message):
+        name = wanted[1] or wanted[2]
         return UnsafePickle(
             f"{path}: the pickle asks for {name!r}, which is code. Nothing of it was executed. "
             "Expected only tensors. Do: take the safetensors file of the model, or, if you trust "

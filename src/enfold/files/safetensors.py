@@ -173,7 +173,7 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
         return found
 
     try:
-        header = json.loads(raw, object_pairs_hook=unique)
+        header = json.loads(raw.decode(), object_pairs_hook=unique)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: the header of {len(raw)} bytes is not JSON ({error}). "
                               f"{_AGAIN}") from error

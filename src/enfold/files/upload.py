@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from enfold.errors import FileMissing
-from enfold.files import env, hub, remote
+from enfold.files import env, remote, repo
 
 
 def push_to_hub(folder: str | os.PathLike[str], repo_id: str, *, token: str | bool | None = None,
@@ -31,16 +31,16 @@ def push_to_hub(folder: str | os.PathLike[str], repo_id: str, *, token: str | bo
 
     api = HfApi(endpoint=env.endpoint(), token=token)
     try:
-        repo = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        full_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         if revision and not create_pr:
-            api.create_branch(repo, branch=revision, exist_ok=True)
+            api.create_branch(full_id, branch=revision, exist_ok=True)
         commit = api.upload_folder(
-            repo_id=repo, folder_path=folder, revision=revision, create_pr=create_pr,
+            repo_id=full_id, folder_path=folder, revision=revision, create_pr=create_pr,
             commit_message=commit_message or f"Upload {folder.name}",
             commit_description=commit_description, ignore_patterns=[".enfold-saving-*"])
     except Exception as error:  # the client's http library changes with its version
         why = remote.failure(error, repo_id, revision or "main", token)
         raise FileMissing(f"can't upload {folder} to {repo_id}: {why}. The token must have the "
                           "right to write there") from error
-    hub.forget(repo)
+    repo.forget(full_id)
     return commit
