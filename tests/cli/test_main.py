@@ -40,7 +40,10 @@ def test_version(command) -> None:
                                  "Do: enfold run --help"),
     (["run", "t", "--batch-size", "x"], "enfold run: argument --batch-size: invalid int value: "
                                         "'x'. Do: enfold run --help"),
-    (["env", "--colour"], "enfold: unrecognized arguments: --colour. Do: enfold --help"),
+    (["env", "--colour"], "enfold env: unknown argument --colour. Do: enfold env --help"),
+    (["env", "now"], "enfold env: unknown argument now. Do: enfold env --help"),
+    (["run", "t", "--model", "m", "--temp", "1", "text"],
+     "enfold run: unknown argument --temp. Do: enfold run --help"),
 ])
 def test_wrong_usage_is_one_line_and_code_2(command, argv: list[str], message: str) -> None:
     done = command(*argv)

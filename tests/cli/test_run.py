@@ -42,6 +42,7 @@ def lines(tmp_path: Path) -> Path:
     (["--file", "{lines}", "--whole"], 1),
     (["first", "--file", "{lines}"], 3),
     (["first", "-"], 4),
+    (["first", "--", "--dashes", "-"], 5),
     (["-", "--whole", "--batch-size", "2"], 1),
 ])
 def test_one_result_for_each_input(command, classifier, stdin, lines, argv, count: int) -> None:

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from enfold.cli.parser import build
+from enfold.cli.parser import parse
 from enfold.errors import EnfoldError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command (`argv` defaults to the process's arguments) and return its exit code."""
-    args = build().parse_args(argv)
+    args = parse(sys.argv[1:] if argv is None else argv)
     debug = args.debug or os.environ.get("ENFOLD_DEBUG", "0") not in ("", "0")
     try:
         code: int = import_module(f"enfold.cli.{args.command}").main(args)

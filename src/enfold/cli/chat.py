@@ -43,8 +43,8 @@ class Conversation:
 
     def ask(self, text: str) -> None:
         """Print the answer to `text` and remember both; Ctrl-C ends it and keeps what was said."""
-        self.messages.append({"role": "user", "content": text})
         printer = Printer(self.tokenizer)
+        self.messages.append({"role": "user", "content": text})
         try:
             inputs = self.tokenizer.apply_chat_template(
                 self.messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")

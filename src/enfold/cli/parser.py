@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import NoReturn
 
 EXAMPLES = """\
@@ -33,8 +34,26 @@ class Version(argparse.Action):
         parser.exit()
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line's `.command`, `.debug` and the command's own arguments.
+
+    argparse takes no further TEXT once an option has followed TASK: those come back as extras.
+    """
+    split = argv.index("--") if "--" in argv else len(argv)
+    parser = build()
+    args, extra = parser.parse_known_args(argv[:split])
+    extra_texts = [*extra, *argv[split + 1:]]
+    unknown = [word for word in extra if word.startswith("-") and word != "-"]
+    if unknown or (extra_texts and args.command != "run"):
+        parser.prog += f" {args.command}"
+        parser.error(f"unknown argument {(unknown or extra_texts)[0]}")
+    if extra_texts:
+        args.texts = [*args.texts, *extra_texts]
+    return args
+
+
 def build() -> Parser:
-    """The parser of the command line; the result has `.command` and `.debug`."""
+    """The parser and those of its commands."""
     parser = Parser(prog="enfold", epilog="examples:\n" + EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter,
                     description="Run, chat with and look into models, from a folder or the Hub.")
