@@ -1,4 +1,4 @@
-"""Auto classes: the family of a checkpoint is read from its config.json, the head from the Auto class.
+"""Auto classes: the family comes from the checkpoint's config.json, the head from the Auto class.
 
 No torch at import: AutoConfig needs none, AutoModel... load it when they make a model.
 """
@@ -24,11 +24,13 @@ class AutoConfig:
     """The configuration of any family."""
 
     def __init__(self) -> None:
-        raise TypeError("AutoConfig is not made directly. Do: AutoConfig.from_pretrained(name) or for_model(type)")
+        raise TypeError("AutoConfig is not made directly. Do: AutoConfig.from_pretrained(name) or "
+                        "for_model(type)")
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: PathLike, *, return_unused_kwargs: bool = False,
-                        trust_remote_code: bool = False, **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: PathLike, *,
+                        return_unused_kwargs: bool = False, trust_remote_code: bool = False,
+                        **kwargs: Any) -> Any:
         """Read config.json; further arguments set attributes."""
         options = HubOptions.pop(kwargs)
         name = str(pretrained_model_name_or_path)
@@ -53,13 +55,16 @@ class _AutoModel:
 
     def __init__(self) -> None:
         name = type(self).__name__
-        raise TypeError(f"{name} is not made directly. Do: {name}.from_pretrained(name) or from_config(config)")
+        raise TypeError(f"{name} is not made directly. Do: {name}.from_pretrained(name) or "
+                        "from_config(config)")
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: PathLike, *args: Any, **kwargs: Any) -> Any:
-        """The model of a checkpoint with this head; the arguments are those of `PreTrainedModel.from_pretrained`."""
+    def from_pretrained(cls, pretrained_model_name_or_path: PathLike, *args: Any,
+                        **kwargs: Any) -> Any:
+        """A checkpoint's model with this head; arguments as `PreTrainedModel.from_pretrained`."""
         if args:
-            raise TypeError(f"{cls.__name__}.from_pretrained takes one positional argument, the name or path")
+            raise TypeError(f"{cls.__name__}.from_pretrained takes one positional argument, the "
+                            "name or path")
         config = kwargs.get("config")
         if not isinstance(config, Config):
             hub = HubOptions.pop(dict(kwargs))
@@ -82,37 +87,41 @@ class _AutoModel:
         for suffix in cls.suffixes:
             if suffix in family.heads:
                 return model_class(config.model_type, suffix)
-        raise ConfigError(f"{cls.__name__}: the family {config.model_type!r} has no such head. It has: "
-                          f"{', '.join(family.title + suffix for suffix in family.heads)}. Families that do: "
-                          f"{', '.join(cls.families())}")
+        raise ConfigError(f"{cls.__name__}: the family {config.model_type!r} has no such head. It "
+                          f"has: {', '.join(family.title + suffix for suffix in family.heads)}. "
+                          f"Families that do: {', '.join(cls.families())}")
 
     @classmethod
     def families(cls) -> list[str]:
         """The model_types that have this head."""
-        return [kind for kind in FAMILIES if any(suffix in get_family(kind).heads for suffix in cls.suffixes)]
+        return [kind for kind in FAMILIES if any(suffix in get_family(kind).heads
+                                                 for suffix in cls.suffixes)]
 
 
 def _auto(name: str, *suffixes: str) -> type[_AutoModel]:
-    return type(name, (_AutoModel,), {"suffixes": suffixes, "__module__": __name__,
-                                      "__doc__": f"A model of any family as {', '.join(suffixes)}."})
+    doc = f"A model of any family as {', '.join(suffixes)}."
+    return type(name, (_AutoModel,), {"suffixes": suffixes, "__module__": __name__, "__doc__": doc})
 
 
 AutoModel = _auto("AutoModel", "Model")
 AutoModelForCausalLM = _auto("AutoModelForCausalLM", "ForCausalLM", "LMHeadModel")
 AutoModelForMaskedLM = _auto("AutoModelForMaskedLM", "ForMaskedLM", "ForConditionalGeneration")
 AutoModelForSeq2SeqLM = _auto("AutoModelForSeq2SeqLM", "ForConditionalGeneration", "MTModel")
-AutoModelForSequenceClassification = _auto("AutoModelForSequenceClassification", "ForSequenceClassification")
+AutoModelForSequenceClassification = _auto("AutoModelForSequenceClassification",
+                                           "ForSequenceClassification")
 AutoModelForTokenClassification = _auto("AutoModelForTokenClassification", "ForTokenClassification")
 AutoModelForQuestionAnswering = _auto("AutoModelForQuestionAnswering", "ForQuestionAnswering")
 AutoModelForMultipleChoice = _auto("AutoModelForMultipleChoice", "ForMultipleChoice")
-AutoModelForNextSentencePrediction = _auto("AutoModelForNextSentencePrediction", "ForNextSentencePrediction")
+AutoModelForNextSentencePrediction = _auto("AutoModelForNextSentencePrediction",
+                                           "ForNextSentencePrediction")
 AutoModelForTextEncoding = _auto("AutoModelForTextEncoding", "EncoderModel", "Model")
-AutoModelForPreTraining = _auto("AutoModelForPreTraining", "ForPreTraining", "ForConditionalGeneration", "MTModel",
-                                "ForMaskedLM", "ForCausalLM", "LMHeadModel")
+AutoModelForPreTraining = _auto("AutoModelForPreTraining", "ForPreTraining",
+                                "ForConditionalGeneration", "MTModel", "ForMaskedLM", "ForCausalLM",
+                                "LMHeadModel")
 
 
 def architecture_class(name: str) -> Any:
-    """The class or config class of a generated public name (`BertModel`, `BertConfig`); None if there is none."""
+    """The class of a generated public name (`BertModel`, `BertConfig`); None if there is none."""
     found = find_architecture(name)
     if found is None:
         return None

@@ -1,9 +1,9 @@
 """Config: a config.json as an attribute dictionary.
 
 What was read is kept word for word, so saving writes back what was read plus the edits made since.
-A lookup goes: the values read or set, then the family's `DEFAULTS` (what `LlamaConfig()` means, and what
-old files lack), then `GENERAL`.  `SYNONYMS` gives other names for a key (`hidden_size` for GPT-2's
-`n_embd`); reading or setting either is the same.
+A lookup goes: the values read or set, then the family's `DEFAULTS` (what `LlamaConfig()` means, and
+what old files lack), then `GENERAL`.  `SYNONYMS` gives other names for a key (`hidden_size` for
+GPT-2's `n_embd`); reading or setting either is the same.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any, ClassVar, Self
 from enfold.errors import ConfigError, nearest
 
 GENERAL: dict[str, Any] = {
-    "architectures": None, "output_hidden_states": False, "output_attentions": False, "return_dict": True,
-    "use_return_dict": True, "is_encoder_decoder": False, "is_decoder": False, "add_cross_attention": False,
-    "tie_word_embeddings": True, "problem_type": None, "use_cache": True, "chunk_size_feed_forward": 0,
-    "pad_token_id": None, "bos_token_id": None, "eos_token_id": None, "sep_token_id": None,
-    "decoder_start_token_id": None, "initializer_range": 0.02, "dtype": None, "name_or_path": "",
-    "task_specific_params": None, "prefix": None, "finetuning_task": None, "attn_implementation": None,
+    "architectures": None, "output_hidden_states": False, "output_attentions": False,
+    "return_dict": True, "use_return_dict": True, "is_encoder_decoder": False, "is_decoder": False,
+    "add_cross_attention": False, "tie_word_embeddings": True, "problem_type": None,
+    "use_cache": True, "chunk_size_feed_forward": 0, "pad_token_id": None, "bos_token_id": None,
+    "eos_token_id": None, "sep_token_id": None, "decoder_start_token_id": None,
+    "initializer_range": 0.02, "dtype": None, "name_or_path": "", "task_specific_params": None,
+    "prefix": None, "finetuning_task": None, "attn_implementation": None,
 }  # fmt: skip
 PRIVATE = ("name_or_path", "attn_implementation")  # of this process, never saved
 
@@ -29,13 +30,15 @@ PRIVATE = ("name_or_path", "attn_implementation")  # of this process, never save
 class Config:
     """The configuration of a model.
 
-    Values are read and set as attributes or items.  `num_labels`, `id2label` (integer keys) and `label2id`
-    stay consistent with each other.  An unknown attribute raises `AttributeError` with the near names.
+    Values are read and set as attributes or items.  `num_labels`, `id2label` (integer keys) and
+    `label2id` stay consistent with each other.  An unknown attribute raises `AttributeError` with
+    the near names.
     """
 
     model_type: ClassVar[str] = ""
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
-    SYNONYMS: ClassVar[Mapping[str, str]] = {"torch_dtype": "dtype", "_name_or_path": "name_or_path",
+    SYNONYMS: ClassVar[Mapping[str, str]] = {"torch_dtype": "dtype",
+                                             "_name_or_path": "name_or_path",
                                              "_attn_implementation": "attn_implementation"}
 
     _values: dict[str, Any]
@@ -45,7 +48,8 @@ class Config:
         object.__setattr__(self, "_values", {})
         object.__setattr__(self, "_read", False)
         values.pop("model_type", None)
-        for key in sorted(values, key=lambda name: name == "num_labels"):  # labels win over their number
+        # labels win over their number
+        for key in sorted(values, key=lambda name: name == "num_labels"):
             if key == "num_labels" and values.get("id2label"):
                 _check_labels(values["num_labels"], values["id2label"])
                 continue
@@ -53,7 +57,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **edits: Any) -> Self:
-        """The config of a parsed config.json; `edits` are set on top.  What was read is kept verbatim."""
+        """The config of a parsed config.json, kept word for word; `edits` are set on top."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"config.json holds a {type(values).__name__}, expected an object. "
                               "Do: check that it is a model's configuration")
@@ -117,7 +121,8 @@ class Config:
             return
         key = self.SYNONYMS.get(name, name)
         if key == "dtype":
-            key = "torch_dtype" if "torch_dtype" in self._values else "dtype"  # as the file spells it
+            # as the file spells it
+            key = "torch_dtype" if "torch_dtype" in self._values else "dtype"
             value = str(value).removeprefix("torch.") if value is not None else None
         self._values[key] = value
 
@@ -172,10 +177,11 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """All values, the family's defaults included."""
         full = {**{k: v for k, v in self.DEFAULTS.items() if k not in _PROPERTIES}, **self._values}
-        return {**copy.deepcopy(full), "model_type": self.model_type or self._values.get("model_type", "")}
+        return {**copy.deepcopy(full), "model_type": self.model_type
+                or self._values.get("model_type", "")}
 
     def to_save(self) -> dict[str, Any]:
-        """What config.json gets: the file as it was read with the edits; all values for a new config."""
+        """What config.json gets: the file as read, with the edits; all values for a new config."""
         values = copy.deepcopy(self._values) if self._read else self.to_dict()
         if self.model_type:
             values["model_type"] = self.model_type
@@ -183,7 +189,8 @@ class Config:
 
     def to_diff_dict(self) -> dict[str, Any]:
         """The values that differ from the family's defaults."""
-        return {k: v for k, v in self.to_save().items() if k not in self.DEFAULTS or self.DEFAULTS[k] != v}
+        return {k: v for k, v in self.to_save().items() if k not in self.DEFAULTS
+                or self.DEFAULTS[k] != v}
 
     def to_json_string(self) -> str:
         """`to_save()` as JSON text in the ecosystem's layout."""

@@ -1,7 +1,7 @@
 """Specs: an architecture as frozen dataclasses, computed from Config by a family's page.
 
-Exclusive variation is a type, orthogonal variation is a field, per-layer variation is a tuple of blocks.
-No torch here: `nn/build.py` maps each spec type to its Module.
+Exclusive variation is a type, orthogonal variation is a field, per-layer variation is a tuple of
+blocks.  No torch here: `nn/build.py` maps each spec type to its Module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-# ---- parts -----------------------------------------------------------------------------------------
+# ---- parts --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Yarn:
 
 @dataclass(frozen=True, slots=True)
 class LongRope:
-    """LongRoPE scaling (arXiv 2402.13753): one divisor per frequency, another set past `original`."""
+    """LongRoPE (arXiv 2402.13753): one divisor per frequency, another set past `original`."""
 
     short: tuple[float, ...]
     long: tuple[float, ...]
@@ -86,7 +86,7 @@ class Rope:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """T5's relative position bias: a table over log-spaced distances.  The first layer's is used by all."""
+    """T5's relative position bias, over log-spaced distances.  All layers use the first one's."""
 
     count: int
     distance: int
@@ -94,15 +94,17 @@ class Buckets:
     owner: bool = True
 
 
-# ---- branches --------------------------------------------------------------------------------------
+# ---- branches -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Multi-head attention.  `bias` is a subset of "qkvo"; `fused` names the layout of a joint projection.
+    """Multi-head attention.  `bias` is a subset of "qkvo"; `fused` names the layout of a joint
+    projection.
 
     `scale` None means head_dim**-0.5; `window` counts the positions a query sees, itself included;
-    `upcast` computes the softmax in fp32; `dropout` is of the probabilities, `drop_out` of the output.
+    `upcast` computes the softmax in fp32; `dropout` is of the probabilities, `drop_out` of the
+    output.
     """
 
     heads: int
@@ -150,12 +152,12 @@ class Block:
     norm_at: tuple[str, ...] = ("in",)
 
 
-# ---- embeddings ------------------------------------------------------------------------------------
+# ---- embeddings ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A table of `count` positions; row position + offset.  `pad`: count only tokens that aren't `pad`."""
+    """`count` positions, at row position + offset.  `pad`: count only tokens that aren't `pad`."""
 
     count: int
     offset: int = 0
@@ -173,8 +175,8 @@ class Sinusoid:
 class Tokens:
     """Token embedding, plus positions, plus segments, then norm and dropout.
 
-    `types` rows of a segment table; `shared_types`: segment ids look up the word table (GPT-2); `pad` row gets
-    no gradient.
+    `types` rows of a segment table; `shared_types`: segment ids look up the word table (GPT-2);
+    `pad` row gets no gradient.
     """
 
     vocab: int
@@ -187,7 +189,7 @@ class Tokens:
     pad: int | None = None
 
 
-# ---- whole transformers ----------------------------------------------------------------------------
+# ---- whole transformers -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ class Stack:
 class EncDec:
     """An encoder and a decoder that attends to it.
 
-    `share_embed`: one token table for both; `shift_inputs`: without decoder input it is the input, shifted.
+    `share_embed`: one token table for both; `shift_inputs`: without decoder input it is the input,
+    shifted.
     """
 
     encoder: Stack
@@ -217,7 +220,7 @@ class EncDec:
 
 Body = Stack | EncDec
 
-# ---- heads -----------------------------------------------------------------------------------------
+# ---- heads --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class CausalLM:
-    """Next-token logits.  `transform`: (act, norm) of a dense layer before the output projection."""
+    """Next-token logits.  `transform`: (act, norm) of a dense layer before the projection."""
 
     tied: bool = True
     transform: tuple[str, Norm] | None = None
@@ -238,7 +241,7 @@ class CausalLM:
 
 @dataclass(frozen=True, slots=True)
 class MaskedLM:
-    """Logits of the masked tokens; fields as in `CausalLM`.  `sentence`: also next-sentence logits."""
+    """Logits of masked tokens; fields as in `CausalLM`.  `sentence`: next-sentence logits too."""
 
     tied: bool = True
     transform: tuple[str, Norm] | None = None
@@ -248,7 +251,8 @@ class MaskedLM:
 
 @dataclass(frozen=True, slots=True)
 class Seq2SeqLM:
-    """Logits of an encoder-decoder.  `scale` multiplies the hidden states, `fixed_bias` is a stored buffer.
+    """Logits of an encoder-decoder.  `scale` multiplies the hidden states, `fixed_bias` is a stored
+    buffer.
 
     `start` and `pad` shift labels to the right for the decoder's input.
     """
@@ -262,7 +266,8 @@ class Seq2SeqLM:
 class SequenceClassifier:
     """Class logits of a text.  `pool`: "pooler" (the body's), "first", "last" (non-pad), "eos".
 
-    `hidden`: activation of a dense layer before the output ("" for none); `drop_in`: dropout before it too.
+    `hidden`: activation of a dense layer before the output ("" for none); `drop_in`: dropout before
+    it too.
     """
 
     pool: str
@@ -288,7 +293,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class MultipleChoice:
-    """One logit per choice; inputs are [batch, choices, time].  `pool` and `hidden` as SequenceClassifier."""
+    """One logit per choice; inputs [batch, choices, time].  Fields as in `SequenceClassifier`."""
 
     pool: str
     hidden: str = ""
@@ -302,22 +307,24 @@ class NextSentence:
 
 @dataclass(frozen=True, slots=True)
 class DoubleHeads:
-    """Next-token logits and one logit per choice, from the token at `mc_token_ids` (GPT-2's double head)."""
+    """GPT-2's: next-token logits, and one logit per choice from the token at `mc_token_ids`."""
 
     tied: bool = True
     dropout: float = 0.0
     act: str = ""
 
 
-Head = (Base | CausalLM | MaskedLM | Seq2SeqLM | SequenceClassifier | TokenClassifier | Span | MultipleChoice
+Head = (Base | CausalLM | MaskedLM | Seq2SeqLM | SequenceClassifier | TokenClassifier | Span
+        | MultipleChoice
         | NextSentence | DoubleHeads)  # fmt: skip
 
-# ---- edits, for pages whose family is a variant of another -------------------------------------------
+# ---- edits, for pages whose family is a variant of another --------------------------------------
 
 
 def each_branch(stack: Stack, edit: Callable[[Branch], Branch]) -> Stack:
     """`stack` with every branch replaced by `edit(branch)`."""
-    blocks = tuple(replace(b, branches=tuple(edit(branch) for branch in b.branches)) for b in stack.blocks)
+    blocks = tuple(replace(b, branches=tuple(edit(branch) for branch in b.branches))
+                   for b in stack.blocks)
     return replace(stack, blocks=blocks)
 
 
@@ -335,4 +342,5 @@ def positions(stack: Stack, **fields: Any) -> Stack:
     """`stack` with these fields changed in its learned positions."""
     if not isinstance(stack.embed.position, Learned):
         raise TypeError(f"the stack has {stack.embed.position!r}, not learned positions")
-    return replace(stack, embed=replace(stack.embed, position=replace(stack.embed.position, **fields)))
+    moved = replace(stack.embed.position, **fields)
+    return replace(stack, embed=replace(stack.embed, position=moved))

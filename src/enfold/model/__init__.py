@@ -1,1 +1,1 @@
-"""Models as users hold them: forward, loading, saving, resizing, under the ecosystem's class names."""
+"""Models as users hold them: forward, loading, saving, under the ecosystem's class names."""

@@ -37,8 +37,8 @@ KERNELS = ("sdpa", "eager")
 class PreTrainedModel(Embeddings, PublicFace):
     """A transformer with a head.
 
-    `model(input_ids, attention_mask, ...)` returns a `ModelOutput`.  Construct from a config for fresh
-    weights, or by `from_pretrained`.  `model.spec` prints the architecture.
+    `model(input_ids, attention_mask, ...)` returns a `ModelOutput`.  Construct from a config for
+    fresh weights, or by `from_pretrained`.  `model.spec` prints the architecture.
     """
 
     model_type: ClassVar[str] = ""
@@ -65,8 +65,9 @@ class PreTrainedModel(Embeddings, PublicFace):
     def _build(self, config: Config, *, add_pooling_layer: bool | None = None) -> None:
         """Build the modules on the meta device."""
         if self.model_type and config.model_type != self.model_type:
-            raise ConfigError(f"{type(self).__name__} got a config of {config.model_type!r}, expected "
-                              f"{self.model_type!r}. Do: use {type(self).__name__.removesuffix(self.suffix)}Config")
+            raise ConfigError(f"{type(self).__name__} got a config of {config.model_type!r}, "
+                              f"expected {self.model_type!r}. Do: use "
+                              f"{type(self).__name__.removesuffix(self.suffix)}Config")
         plan = get_family(self.model_type).plan(config, self.suffix)
         nn.Module.__init__(self)
         with torch.device("meta"):
@@ -80,7 +81,8 @@ class PreTrainedModel(Embeddings, PublicFace):
         self.set_attn_implementation(config.get("attn_implementation") or "sdpa")
 
     def _assemble(self, config: Config, plan: Plan, body: nn.Module, head: HeadModule) -> None:
-        self.config, self.prefix, self.name_or_path = config, plan.prefix, config.get("name_or_path", "")
+        self.config, self.prefix = config, plan.prefix
+        self.name_or_path = config.get("name_or_path", "")
         self.warnings_issued: dict[str, bool] = {}
         self._generation_config: Any = None
         self.body, self.head = body, head
@@ -104,19 +106,20 @@ class PreTrainedModel(Embeddings, PublicFace):
         return model if dtype is None else model.to(dtype)
 
     def _std(self, name: str) -> float:
-        family = get_family(self.model_type)
-        return family.std(self.config, name) if family.std else float(self.config.get("initializer_range", 0.02))
+        std = get_family(self.model_type).std
+        return float(std(self.config, name) if std else self.config.get("initializer_range", 0.02))
 
     # ---- files -----------------------------------------------------------------------------------
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str],
+                        **kwargs: Any) -> Any:
         """A model of a folder or Hub repository; see `enfold.model.loading.from_pretrained`."""
         from enfold.model.loading import from_pretrained
 
         return from_pretrained(cls, pretrained_model_name_or_path, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write config, generation config and weights; see `enfold.model.saving.save_pretrained`."""
+        """Write config and weights; see `enfold.model.saving.save_pretrained`."""
         from enfold.model.saving import save_pretrained
 
         save_pretrained(self, save_directory, **kwargs)
@@ -150,9 +153,10 @@ class PreTrainedModel(Embeddings, PublicFace):
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """How many numbers the parameters hold, tied ones once."""
-        tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)} if exclude_embeddings else ()
+        tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)}
         return sum(p.numel() for p in self.parameters()
-                   if (p.requires_grad or not only_trainable) and id(p) not in tables)
+                   if (p.requires_grad or not only_trainable)
+                   and not (exclude_embeddings and id(p) in tables))
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
         """Bytes of the parameters, and of the buffers."""
@@ -172,7 +176,7 @@ class PreTrainedModel(Embeddings, PublicFace):
 
     @property
     def base_model(self) -> PreTrainedModel:
-        """The model without its head, sharing the body; the model itself if there is no such class."""
+        """The model without its head, sharing the body; the model itself if it has none."""
         if isinstance(self.head, BaseHead):
             return self
         from enfold.model.classes import base_class
@@ -189,12 +193,14 @@ class PreTrainedModel(Embeddings, PublicFace):
     def set_attn_implementation(self, attn_implementation: str) -> None:
         """Choose the attention kernel: "sdpa" (fused) or "eager" (plain operations)."""
         if attn_implementation not in KERNELS:
-            raise InputError(f"attn_implementation is {attn_implementation!r}, expected 'sdpa' or 'eager'. "
+            raise InputError(f"attn_implementation is {attn_implementation!r}, expected 'sdpa' or "
+                             "'eager'. "
                              "Do: use 'sdpa', which runs flash attention where the device has it")
         self.body.eager = attn_implementation == "eager"
         self.config.attn_implementation = attn_implementation
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any]
+                                      | None = None) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
         self.body.checkpoint(True, **(gradient_checkpointing_kwargs or {}))
 
@@ -205,7 +211,8 @@ class PreTrainedModel(Embeddings, PublicFace):
     @property
     def is_gradient_checkpointing(self) -> bool:
         """Whether blocks are recomputed in the backward pass."""
-        return any(m.checkpointing is not None for m in self.body.modules() if isinstance(m, Transformer))
+        return any(m.checkpointing is not None for m in self.body.modules()
+                   if isinstance(m, Transformer))
 
     def tie_weights(self, **_: Any) -> None:
         """Have the output projection be the embedding, where the head is declared tied."""
@@ -225,13 +232,14 @@ class PreTrainedModel(Embeddings, PublicFace):
     # ---- generation ------------------------------------------------------------------------------
     @property
     def generation_config(self) -> GenerationConfig:
-        """The defaults of `generate`: the checkpoint's generation_config.json, or what config.json says."""
+        """The defaults of `generate`, from generation_config.json or else config.json."""
         held = self._generation_config
         if held is None or isinstance(held, Path):
             from enfold.generate.config import GenerationConfig
 
-            self._generation_config = GenerationConfig.from_model_config(self.config) if held is None \
-                else GenerationConfig.from_pretrained(held.parent)
+            self._generation_config = (
+                GenerationConfig.from_model_config(self.config) if held is None
+                else GenerationConfig.from_pretrained(held.parent))
         return self._generation_config  # type: ignore[no-any-return]
 
     @generation_config.setter
@@ -243,8 +251,10 @@ class PreTrainedModel(Embeddings, PublicFace):
         from enfold.generate import generate
 
         if not self.can_generate():
-            raise InputError(f"{type(self).__name__} has no language-modelling head, so it can't generate. "
-                             "Do: load the checkpoint with AutoModelForCausalLM or AutoModelForSeq2SeqLM")
+            raise InputError(f"{type(self).__name__} has no language-modelling head, so it can't "
+                             "generate. "
+                             "Do: load the checkpoint with AutoModelForCausalLM or "
+                             "AutoModelForSeq2SeqLM")
         return generate(self, *args, **kwargs)
 
     def new_cache(self, batch_size: int = 1, max_length: int = 0) -> Cache:
@@ -253,7 +263,8 @@ class PreTrainedModel(Embeddings, PublicFace):
 
     # ---- inside ----------------------------------------------------------------------------------
     def _last_stack(self) -> Transformer:
-        return self.body if isinstance(self.body, Transformer) else self.body.decoder  # type: ignore[no-any-return]
+        stack: Transformer = getattr(self.body, "decoder", self.body)
+        return stack
 
     def _run(self, ids: Any, targets: dict[str, Any], **fields: Any) -> Run:
         stack = self._last_stack()

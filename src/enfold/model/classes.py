@@ -1,4 +1,4 @@
-"""The classes by their public names, generated from the pages: `BertForMaskedLM`, `LlamaModel`, ..."""
+"""The classes by their public names, generated from the pages: `BertForMaskedLM` and so on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def model_class(model_type: str, suffix: str) -> type[PreTrainedModel]:
     return type(family.title + suffix, (EncDecModel if two else StackModel,), {
         "model_type": model_type, "suffix": suffix, "config_class": config_class(model_type),
         "base_model_prefix": family.prefix, "__module__": "enfold",
-        "__doc__": f"{family.title} with its head for {suffix}. See `enfold.model.base.PreTrainedModel`."})
+        "__doc__": f"{family.title} with its head for {suffix}. See "
+                   "`enfold.model.base.PreTrainedModel`."})
 
 
 def class_by_name(name: str) -> type[PreTrainedModel] | None:
@@ -33,6 +34,7 @@ def base_class(model: PreTrainedModel) -> type[PreTrainedModel] | None:
     """The class of a model without its head; None if such a thing has no class of its own."""
     family = get_family(model.model_type)
     part = family.heads[model.suffix].part
-    bare = [suffix for suffix, arch in family.heads.items() if arch.part == part and suffix.endswith("Model")
+    bare = [suffix for suffix, arch in family.heads.items() if arch.part == part
+            and suffix.endswith("Model")
             and type(arch.head).__name__ == "Base"]
     return model_class(model.model_type, bare[0]) if bare else None

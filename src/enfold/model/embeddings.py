@@ -40,9 +40,11 @@ class Embeddings:
             raise InputError(f"{type(self).__name__} has no output embeddings to set")
         self.head.out = value
 
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None,
+    def resize_token_embeddings(self, new_num_tokens: int | None = None,
+                                pad_to_multiple_of: int | None = None,
                                 mean_resizing: bool = True) -> nn.Embedding:
-        """Make room for `new_num_tokens` tokens, rounded up to a multiple if asked; returns the table.
+        """Make room for `new_num_tokens` tokens, rounded up to a multiple if asked; returns the
+        table.
 
         New rows are the mean of the old ones, or random as at the start if not `mean_resizing`.
         The output projection, its bias and `config.vocab_size` follow.
@@ -78,8 +80,9 @@ class Embeddings:
 
     def _tables(self) -> list[Any]:
         """The embedding modules, input first."""
-        halves = [self.body] if hasattr(self.body, "embed") else [self.body.encoder, self.body.decoder]
-        return [half.embed for half in halves]
+        if hasattr(self.body, "embed"):
+            return [self.body.embed]
+        return [self.body.encoder.embed, self.body.decoder.embed]
 
     def tie_weights(self, **_: Any) -> None:
         """Defined by the model."""
@@ -99,7 +102,7 @@ def _table(old: nn.Embedding, count: int, std: float | None) -> nn.Embedding:
 
 
 def _rows(old: Tensor, count: int, std: float | None, fill: float | None = None) -> Tensor:
-    """`old` cut or extended to `count` rows: with `fill`, with noise of `std`, or with the mean row."""
+    """`old` cut or extended to `count` rows: `fill`, noise of `std`, or the mean row."""
     kept = old.detach()[:count]
     more = count - kept.shape[0]
     if more <= 0:

@@ -1,4 +1,4 @@
-"""from_pretrained: config, modules on the meta device, then the tensors of the checkpoint one by one."""
+"""from_pretrained: config, modules on the meta device, then the checkpoint's tensors one by one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ NOT_YET = {
     "quantization_config": "load the model as it is", "load_in_8bit": "load the model as it is",
     "load_in_4bit": "load the model as it is", "max_memory": "use device_map='cpu' or 'cuda'",
     "offload_folder": "use device_map='cpu' or 'cuda'", "tp_plan": "load on one device",
-    "gguf_file": "give a folder with safetensors", "from_tf": "convert the weights with transformers 4 once",
-    "from_flax": "convert the weights with transformers 4 once", "adapter_kwargs": "load the base model",
-    "state_dict": "build the model from its config and call load_state_dict",
+    "gguf_file": "give a folder with safetensors", "from_tf": "convert the weights with "
+                                                              "transformers 4 once",
+    "from_flax": "convert the weights with transformers 4 once",
+    "adapter_kwargs": "load the base model", "state_dict": "build the model from its config and "
+                                                           "call load_state_dict",
 }  # fmt: skip
 
 
@@ -48,19 +50,20 @@ class Options:
 def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -> Any:
     """A model with the weights of a folder or a Hub repository, in eval mode.
 
-    dtype (or torch_dtype): "auto" (the default: as config.json or the weights say), a torch dtype or its
-    name.  device_map: None or "cpu", "cuda", "auto" (the GPU if there is one), a device.  variant: "fp16"
-    for model.fp16.safetensors.  config: a Config to use instead of the file's.  ignore_mismatched_sizes:
-    initialise tensors of another shape anew.  output_loading_info: return (model, info).  revision,
-    cache_dir, token, local_files_only, subfolder, force_download: where the files come from.  Further
-    arguments set attributes of the config (num_labels=3).
+    dtype (or torch_dtype): "auto" (the default: as config.json or the weights say), a torch dtype
+    or its name.  device_map: None or "cpu", "cuda", "auto" (the GPU if there is one), a device.
+    variant: "fp16" for model.fp16.safetensors.  config: a Config to use instead of the file's.
+    ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
+    (model, info).  revision, cache_dir, token, local_files_only, subfolder, force_download: where
+    the files come from.  Further arguments set attributes of the config (num_labels=3).
 
     Raises FileMissing, ConfigError, CheckpointError.
     """
     hub = HubOptions.pop(kwargs)
     options, edits = _split(cls, kwargs)
     config = _config(cls, name, hub, options.config, edits)
-    checkpoint = open_checkpoint(name, hub, variant=options.variant, use_safetensors=options.use_safetensors)
+    checkpoint = open_checkpoint(name, hub, variant=options.variant,
+                                 use_safetensors=options.use_safetensors)
     model = cls.__new__(cls)
     if options.attn_implementation:
         config.attn_implementation = options.attn_implementation
@@ -78,11 +81,13 @@ def _split(cls: type[PreTrainedModel], kwargs: dict[str, Any]) -> tuple[Options,
     if "torch_dtype" in kwargs:
         old = kwargs.pop("torch_dtype")
         if kwargs.setdefault("dtype", old) != old:
-            raise ArgumentError(f"from_pretrained: dtype={kwargs['dtype']} and torch_dtype={old} differ. "
+            raise ArgumentError(f"from_pretrained: dtype={kwargs['dtype']} and torch_dtype={old} "
+                                "differ. "
                                 "Do: give one of them")
-    for name in ("low_cpu_mem_usage", "trust_remote_code"):  # always low; the families here need no remote code
-        if kwargs.pop(name, None) and name == "trust_remote_code":
-            raise NotImplementedError("trust_remote_code=True: enfold runs no code of a checkpoint. "
+    kwargs.pop("low_cpu_mem_usage", None)  # always low
+    if kwargs.pop("trust_remote_code", None):
+        raise NotImplementedError("trust_remote_code=True: enfold runs no code of a "
+                                      "checkpoint. "
                                       "Do: leave it out; an unknown model_type raises by itself")
     for name, remedy in NOT_YET.items():
         if kwargs.pop(name, None):
@@ -91,7 +96,8 @@ def _split(cls: type[PreTrainedModel], kwargs: dict[str, Any]) -> tuple[Options,
     return Options(**own), kwargs
 
 
-def _config(cls: type[PreTrainedModel], name: PathLike, hub: HubOptions, given: Any, edits: dict[str, Any]) -> Any:
+def _config(cls: type[PreTrainedModel], name: PathLike, hub: HubOptions, given: Any,
+            edits: dict[str, Any]) -> Any:
     if isinstance(given, Config):
         config: Any = given
     elif given is not None:
@@ -111,7 +117,8 @@ def _config(cls: type[PreTrainedModel], name: PathLike, hub: HubOptions, given: 
 
 def _family_config(cls: type[PreTrainedModel]) -> type[PreTrainedConfig]:
     if not cls.model_type:
-        raise ConfigError(f"{cls.__name__} is no model of a family. Do: use AutoModel, or a class such as BertModel")
+        raise ConfigError(f"{cls.__name__} is no model of a family. Do: use AutoModel, or a class "
+                          "such as BertModel")
     return cls.config_class  # type: ignore[return-value]
 
 
@@ -124,7 +131,8 @@ def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options:
         prefixes=(model.prefix, family.prefix), drop=family.drop,
         complete=type(model).__name__ in architectures, tie=edits.get("tie_word_embeddings"),
         ignore_mismatched_sizes=options.ignore_mismatched_sizes,
-        dtype=_dtype(options.dtype, config, checkpoint), device=_device(options.device_map), std=model._std)
+        dtype=_dtype(options.dtype, config, checkpoint), device=_device(options.device_map),
+        std=model._std)
 
 
 def _dtype(wanted: Any, config: Any, checkpoint: Checkpoint) -> torch.dtype:
@@ -136,16 +144,19 @@ def _dtype(wanted: Any, config: Any, checkpoint: Checkpoint) -> torch.dtype:
 
 
 def _first_dtype(checkpoint: Checkpoint) -> torch.dtype:
-    dtypes = (checkpoint.dtype(key) for key in checkpoint.keys())  # noqa: SIM118 - a Checkpoint, not a dict
+    keys = checkpoint.keys()
+    dtypes = (checkpoint.dtype(key) for key in keys)
     return next((dtype for dtype in dtypes if dtype.is_floating_point), torch.float32)
 
 
 def as_dtype(value: Any) -> torch.dtype:
     """A floating torch dtype from itself or its name ("bfloat16", "torch.float16")."""
-    found = value if isinstance(value, torch.dtype) else getattr(torch, str(value).removeprefix("torch."), None)
+    found = value
+    if not isinstance(value, torch.dtype):
+        found = getattr(torch, str(value).removeprefix("torch."), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise InputError(f"dtype is {value!r}, expected 'auto', 'float32', 'bfloat16', 'float16' or a floating torch "
-                         "dtype")
+        raise InputError(f"dtype is {value!r}, expected 'auto', 'float32', 'bfloat16', 'float16' "
+                         "or a floating torch dtype")
     return found
 
 
@@ -160,13 +171,16 @@ def _device(device_map: Any) -> torch.device:
     if device_map == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device_map in ("balanced", "sequential", "balanced_low_0"):
-        raise NotImplementedError(f"device_map={device_map!r} over several devices is not built yet. Do: use 'auto'")
+        raise NotImplementedError(f"device_map={device_map!r} over several devices is not built "
+                                  "yet. Do: use 'auto'")
     try:
         device = torch.device(device_map)
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"device_map is {device_map!r}, expected None, 'auto', 'cpu', 'cuda' or a device") from error
+        raise InputError(f"device_map is {device_map!r}, expected None, 'auto', 'cpu', 'cuda' or "
+                         "a device") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device_map is {device_map!r}, but torch sees no GPU. Do: use 'cpu' or 'auto'")
+        raise InputError(f"device_map is {device_map!r}, but torch sees no GPU. Do: use 'cpu' or "
+                         "'auto'")
     return device
 
 

@@ -20,12 +20,14 @@ CONFIG, GENERATION = "config.json", "generation_config.json"
 
 def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[str], *,
                     is_main_process: bool = True, state_dict: Mapping[str, Tensor] | None = None,
-                    max_shard_size: int | str = "50GB", safe_serialization: bool = True, variant: str | None = None,
-                    push_to_hub: bool = False, **upload: Any) -> None:
-    """Write a checkpoint that transformers 4 and 5 read, in place of an older one in the same folder.
+                    max_shard_size: int | str = "50GB", safe_serialization: bool = True,
+                    variant: str | None = None, push_to_hub: bool = False, **upload: Any) -> None:
+    """Write a checkpoint that transformers 4 and 5 read, in place of an older one in the same
+    folder.
 
-    state_dict: tensors to write instead of the model's (their names).  safe_serialization=False writes
-    torch pickles.  push_to_hub uploads the folder; `upload` are its options (repo_id, token, private...).
+    state_dict: tensors to write instead of the model's (their names).  safe_serialization=False
+    writes torch pickles.  push_to_hub uploads the folder; `upload` are its options (repo_id, token,
+    private...).
     """
     if not is_main_process:
         return
@@ -33,7 +35,8 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
         raise TypeError(f"save_pretrained: {', '.join(upload)} only matter with push_to_hub=True")
     tensors = to_save(model, model.names) if state_dict is None else _chosen(model, state_dict)
     with atomic_folder_write(save_directory) as staging:
-        write_checkpoint(staging, tensors, max_shard_size=max_shard_size, safe=safe_serialization, variant=variant)
+        write_checkpoint(staging, tensors, max_shard_size=max_shard_size, safe=safe_serialization,
+                         variant=variant)
         write_json(staging / CONFIG, saved_config(model))
         if model.can_generate():
             model.generation_config.save_pretrained(staging)
@@ -43,7 +46,7 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
 
 def saved_config(model: PreTrainedModel) -> dict[str, Any]:
     """config.json with the architecture and dtype of the model."""
-    values = model.config.to_save()
+    values: dict[str, Any] = model.config.to_save()
     values["architectures"] = [type(model).__name__]
     key = "torch_dtype" if "torch_dtype" in values else "dtype"
     if values.get(key) != str(model.dtype).removeprefix("torch."):
@@ -55,8 +58,8 @@ def push_model(model: PreTrainedModel, repo_id: str, *, max_shard_size: int | st
                safe_serialization: bool = True, variant: str | None = None, **upload: Any) -> Any:
     """Save into a temporary folder and upload it."""
     with TemporaryDirectory() as folder:
-        save_pretrained(model, folder, max_shard_size=max_shard_size, safe_serialization=safe_serialization,
-                        variant=variant)
+        save_pretrained(model, folder, max_shard_size=max_shard_size,
+                        safe_serialization=safe_serialization, variant=variant)
         return push_to_hub(folder, repo_id, **upload)
 
 
@@ -71,6 +74,7 @@ def _chosen(model: PreTrainedModel, state: Mapping[str, Tensor]) -> dict[str, Te
     chosen = {name: state[name] for name in wanted if name in state}
     missing = [name for name in wanted if name not in state]
     if missing:
-        raise CheckpointError(f"save_pretrained: state_dict lacks {', '.join(map(repr, missing[:6]))}. "
+        raise CheckpointError("save_pretrained: state_dict lacks "
+                              f"{', '.join(map(repr, missing[:6]))}. "
                               "Do: give the whole state of the model, or leave state_dict out")
     return chosen

@@ -16,9 +16,10 @@ from enfold.nn.context import Trace
 from enfold.nn.outputs import ModelOutput
 from enfold.spec import DoubleHeads, MultipleChoice
 
-ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds", "past_key_values",
-             "use_cache", "output_attentions", "output_hidden_states", "return_dict", "encoder_hidden_states",
-             "encoder_attention_mask", "logits_to_keep", "num_items_in_batch", "cache_position")  # fmt: skip
+ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds",
+             "past_key_values", "use_cache", "output_attentions", "output_hidden_states",
+             "return_dict", "encoder_hidden_states", "encoder_attention_mask", "logits_to_keep",
+             "num_items_in_batch", "cache_position")  # fmt: skip
 
 
 class StackModel(PreTrainedModel):
@@ -26,18 +27,20 @@ class StackModel(PreTrainedModel):
 
     def forward(self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, *,
                 token_type_ids: Tensor | None = None, position_ids: Tensor | None = None,
-                inputs_embeds: Tensor | None = None, past_key_values: Any = None, use_cache: bool | None = None,
-                output_attentions: bool | None = None, output_hidden_states: bool | None = None,
-                return_dict: bool | None = None, encoder_hidden_states: Tensor | None = None,
+                inputs_embeds: Tensor | None = None, past_key_values: Any = None,
+                use_cache: bool | None = None, output_attentions: bool | None = None,
+                output_hidden_states: bool | None = None, return_dict: bool | None = None,
+                encoder_hidden_states: Tensor | None = None,
                 encoder_attention_mask: Tensor | None = None, logits_to_keep: int | Tensor = 0,
-                num_items_in_batch: Tensor | int | None = None, cache_position: Tensor | None = None,
+                num_items_in_batch: Tensor | int | None = None,
+                cache_position: Tensor | None = None,
                 **targets: Any) -> ModelOutput | tuple[Any, ...]:
         """Hidden states, logits, loss.
 
-        input_ids [B, T] or inputs_embeds [B, T, D]; attention_mask [B, S] of ones and zeros, or [B, 1, T, S];
-        token_type_ids and position_ids [B, T].  `labels` (and what else the head takes) give `loss`.
-        `past_key_values`: a cache from an earlier call, updated in place.  `logits_to_keep`: logits of the
-        last so many positions only.
+        input_ids [B, T] or inputs_embeds [B, T, D]; attention_mask [B, S] of ones and zeros, or
+        [B, 1, T, S]; token_type_ids and position_ids [B, T].  `labels` (and what else the head
+        takes) give `loss`.  `past_key_values`: a cache from an earlier call, updated in place.
+        `logits_to_keep`: logits of the last so many positions only.
         """
         targets = check_targets(self, targets, ARGUMENTS)
         if (input_ids is None) == (inputs_embeds is None):
@@ -45,19 +48,22 @@ class StackModel(PreTrainedModel):
                              f"got {'neither' if input_ids is None else 'both'}")
         trace = new_trace(self.config, output_attentions, output_hidden_states,
                           cross=encoder_hidden_states is not None)
+        if position_ids is None and cache_position is not None:
+            position_ids = cache_position[None]
         cache = self._cache(past_key_values, use_cache)
         choices = _Choices(self, input_ids if input_ids is not None else inputs_embeds)
         ids = choices.flat(input_ids)
         hidden = self.body(
             ids, embeds=choices.flat(inputs_embeds, 3), types=choices.flat(token_type_ids),
-            positions=choices.flat(position_ids) if position_ids is not None or cache_position is None
-            else cache_position[None],
+            positions=choices.flat(position_ids),
             mask=choices.flat(attention_mask), cache=cache, memory=encoder_hidden_states,
             memory_mask=encoder_attention_mask, trace=trace)
-        run = self._run(ids, targets, items=num_items_in_batch, keep=logits_to_keep, choices=choices.count)
+        run = self._run(ids, targets, items=num_items_in_batch, keep=logits_to_keep,
+                        choices=choices.count)
         fields = self.head(choices.unflat(hidden), run)
         fields |= {"past_key_values": cache, "hidden_states": choices.all(trace.hidden),
-                   "attentions": as_tuple(trace.attentions), "cross_attentions": as_tuple(trace.cross)}
+                   "attentions": as_tuple(trace.attentions),
+                   "cross_attentions": as_tuple(trace.cross)}
         return finish(self.head.output(fields), return_dict, self.config)
 
     def _cache(self, past: Any, use_cache: bool | None) -> Cache | None:
@@ -96,23 +102,27 @@ class _Choices:
     def unflat(self, hidden: Tensor) -> Tensor:
         if self.shape is None or self.kind is not DoubleHeads:
             return hidden
-        return hidden.unflatten(0, tuple(self.shape))
+        return hidden.view(*self.shape, *hidden.shape[1:])
 
 
-def check_targets(model: PreTrainedModel, targets: dict[str, Any], arguments: tuple[str, ...]) -> dict[str, Any]:
+def check_targets(model: PreTrainedModel, targets: dict[str, Any],
+                  arguments: tuple[str, ...]) -> dict[str, Any]:
     """The targets that the head takes; any other argument raises."""
     unknown = [name for name in targets if name not in model.head.targets]
     unknown = [name for name in unknown if not (name == "labels" and targets[name] is None)]
     if unknown:
-        raise unknown_arguments(f"{type(model).__name__}.forward", unknown, (*arguments, *model.head.targets))
+        raise unknown_arguments(f"{type(model).__name__}.forward", unknown,
+                                (*arguments, *model.head.targets))
     return {name: value for name, value in targets.items() if value is not None}
 
 
-def new_trace(config: Any, attentions: bool | None, hidden: bool | None, *, cross: bool = False) -> Trace:
+def new_trace(config: Any, attentions: bool | None, hidden: bool | None, *,
+              cross: bool = False) -> Trace:
     """What the pass has to record."""
     attentions = config.output_attentions if attentions is None else attentions
     hidden = config.output_hidden_states if hidden is None else hidden
-    return Trace([] if hidden else None, [] if attentions else None, [] if attentions and cross else None)
+    return Trace([] if hidden else None, [] if attentions else None,
+                 [] if attentions and cross else None)
 
 
 def as_tuple(found: list[Tensor] | None) -> tuple[Tensor, ...] | None:
@@ -120,7 +130,8 @@ def as_tuple(found: list[Tensor] | None) -> tuple[Tensor, ...] | None:
     return None if found is None else tuple(found)
 
 
-def finish(output: ModelOutput, return_dict: bool | None, config: Any) -> ModelOutput | tuple[Any, ...]:
+def finish(output: ModelOutput, return_dict: bool | None,
+           config: Any) -> ModelOutput | tuple[Any, ...]:
     """The output, or its tuple if the caller or the config wants that."""
     wanted = config.return_dict if return_dict is None else return_dict
     return output if wanted else output.to_tuple()

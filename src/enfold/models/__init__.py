@@ -1,1 +1,1 @@
-"""Families: one page of data each.  A page computes the spec from Config and lists names and heads."""
+"""Families: one page of data each: the spec computed from Config, the names, the heads."""

@@ -1,4 +1,4 @@
-"""What pages share: readers of keys that the ecosystem has spelt in several ways, and name lists."""
+"""What pages share: readers of keys that the ecosystem spells in several ways, name lists."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def classifier_dropout(c: Config, fallback: str) -> float:
 def decoder_heads(title_lm: str = "ForCausalLM", dropout: Any = None) -> dict[str, Arch]:
     """The heads that decoder-only families have in common."""
     return {title_lm: Arch(CausalLM(), {"out": "lm_head"}),
-            "ForSequenceClassification": Arch(SequenceClassifier("last", bias=False), {"out": "score"}),
+            "ForSequenceClassification": Arch(SequenceClassifier("last", bias=False),
+                                              {"out": "score"}),
             "ForTokenClassification": Arch(dropout or _token_dropout, {"out": "score"}),
             "ForQuestionAnswering": Arch(Span(), SPAN, prefix="transformer")}
 
@@ -45,21 +46,23 @@ def _token_dropout(c: Config) -> TokenClassifier:
 
 
 def rope(c: Config, head_dim: int) -> Rope:
-    """Rotary positions of a config: `rope_theta` and `rope_scaling`, or the newer `rope_parameters`."""
+    """Rotary positions: `rope_theta` and `rope_scaling`, or the newer `rope_parameters`."""
     old = c.get("rope_scaling") if c.given("rope_scaling") else None
     parameters = dict(old or c.get("rope_parameters") or {})
     theta = parameters.get("rope_theta", c.get("rope_theta", 1e4))
     if c.given("rope_theta") and theta != c.rope_theta:
-        raise ConfigError(f"rope_theta is {c.rope_theta} but rope_parameters says {theta}. Do: remove one of them")
+        raise ConfigError(f"rope_theta is {c.rope_theta} but rope_parameters says {theta}. Do: "
+                          "remove one of them")
     share = parameters.get("partial_rotary_factor", c.get("partial_rotary_factor", 1.0))
     dim = int(head_dim * share)
-    kind = parameters.get("rope_type", parameters.get("type", "default"))
-    return Rope(float(theta), None if dim == head_dim else dim, scaling=_scaling(kind, parameters, c))
+    kind = parameters.get("rope_type") or parameters.get("type") or "default"
+    return Rope(float(theta), None if dim == head_dim else dim,
+                scaling=_scaling(kind, parameters, c))
 
 
 def _scaling(kind: str, p: dict[str, Any], c: Config) -> Scaling | None:
-    original = p.get("original_max_position_embeddings") or c.get("original_max_position_embeddings") \
-        or c.max_position_embeddings
+    key = "original_max_position_embeddings"
+    original = p.get(key) or c.get(key, c.max_position_embeddings)
     if kind == "default":
         return None
     if kind == "linear":
@@ -69,13 +72,15 @@ def _scaling(kind: str, p: dict[str, Any], c: Config) -> Scaling | None:
     if kind == "llama3":
         return Llama3(p["factor"], p["low_freq_factor"], p["high_freq_factor"], original)
     if kind == "yarn":
-        return Yarn(p["factor"], original, p.get("beta_fast") or 32.0, p.get("beta_slow") or 1.0, _yarn_attention(p),
-                    p.get("truncate", True))
+        return Yarn(p["factor"], original, p.get("beta_fast") or 32.0, p.get("beta_slow") or 1.0,
+                    _yarn_attention(p), p.get("truncate", True))
     if kind == "longrope":
         factor = p.get("factor") or c.max_position_embeddings / original
-        attention = p.get("attention_factor") or math.sqrt(1 + math.log(max(factor, 1)) / math.log(original))
+        stretch = math.sqrt(1 + math.log(max(factor, 1)) / math.log(original))
+        attention = p.get("attention_factor") or stretch
         return LongRope(tuple(p["short_factor"]), tuple(p["long_factor"]), original, attention)
-    raise ConfigError(f"unknown rope_type {kind!r}. Expected one of: default, linear, dynamic, llama3, yarn, longrope")
+    raise ConfigError(f"unknown rope_type {kind!r}. Expected one of: default, linear, dynamic, "
+                      "llama3, yarn, longrope")
 
 
 def _yarn_attention(p: dict[str, Any]) -> float:

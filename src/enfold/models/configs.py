@@ -43,7 +43,8 @@ class PreTrainedConfig(Config):
         kind = values.get("model_type")
         if cls.model_type and kind and kind != cls.model_type:
             raise ConfigError(f"{name}: config.json is of model_type {kind!r}, expected "
-                              f"{cls.model_type!r} for {cls.__name__}. Do: use AutoConfig or the Auto classes")
+                              f"{cls.model_type!r} for {cls.__name__}. Do: use AutoConfig or the "
+                              "Auto classes")
         config = cls.from_dict(values)
         config.name_or_path = name
         return config
@@ -53,8 +54,8 @@ class PreTrainedConfig(Config):
         """The config of one JSON file."""
         return cls.of(read_json(path), str(path))
 
-    def save_pretrained(self, save_directory: PathLike, *, push: bool = False, repo_id: str | None = None,
-                        **options: Any) -> None:
+    def save_pretrained(self, save_directory: PathLike, *, push: bool = False,
+                        repo_id: str | None = None, **options: Any) -> None:
         """Write config.json; `push` uploads the folder too."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +80,9 @@ def config_class(model_type: str) -> type[PreTrainedConfig]:
     family = get_family(model_type)
     general = PreTrainedConfig.SYNONYMS
     return type(f"{family.title}Config", (PreTrainedConfig,), {
-        "model_type": model_type, "DEFAULTS": dict(family.defaults), "SYNONYMS": {**general, **family.synonyms},
-        "__module__": "enfold", "__doc__": f"The configuration of {family.title} models, with its defaults."})
+        "model_type": model_type, "DEFAULTS": dict(family.defaults),
+        "SYNONYMS": {**general, **family.synonyms}, "__module__": "enfold",
+        "__doc__": f"The configuration of {family.title} models, with its defaults."})
 
 
 def auto_config(values: dict[str, Any], name: str) -> PreTrainedConfig:

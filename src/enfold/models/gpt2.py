@@ -1,6 +1,7 @@
-"""GPT-2: learned positions, pre-LayerNorm, fused qkv stored transposed (Conv1D).  Radford et al. 2019
+"""GPT-2 (Radford et al. 2019): learned positions, pre-LayerNorm, fused qkv stored transposed.
 
-GPT-BigCode (StarCoder, https://arxiv.org/abs/2301.03988): the same with one key-value head and plain linears.
+GPT-BigCode (StarCoder, https://arxiv.org/abs/2301.03988): one key-value head,
+plain linears.
 """
 
 from __future__ import annotations
@@ -23,20 +24,24 @@ from enfold.spec import (
     TokenClassifier,
     Tokens,
 )
-from enfold.weights.names import Names, T, scope
+from enfold.weights.names import Names, T, Theirs, scope
 
 
 def spec(c: Config) -> Stack:
     """GPT-2's stack; the scale of attention may depend on the layer."""
     dim, multi_query = c.n_embd // c.n_head, c.get("multi_query", False)
     scale = dim**-0.5 if c.scale_attn_weights else 1.0
-    by_layer, norm = c.get("scale_attn_by_inverse_layer_idx", False), Norm("layer", c.layer_norm_epsilon)
+    by_layer = c.get("scale_attn_by_inverse_layer_idx", False)
+    norm = Norm("layer", c.layer_norm_epsilon)
 
     def block(layer: int) -> Block:
-        attn = Attention(c.n_head, 1 if multi_query else c.n_head, dim, bias="qkvo", fused=layout(c),
-                         scale=scale / (layer + 1) if by_layer else scale, dropout=c.attn_pdrop, drop_out=c.resid_pdrop,
-                         upcast=c.get("attention_softmax_in_fp32") or c.get("reorder_and_upcast_attn", False))
-        mlp = MLP(c.get("n_inner") or 4 * c.n_embd, c.activation_function, gated=False, bias=True, drop_out=c.resid_pdrop)
+        attn = Attention(c.n_head, 1 if multi_query else c.n_head, dim, bias="qkvo",
+                         fused=layout(c), scale=scale / (layer + 1) if by_layer else scale,
+                         dropout=c.attn_pdrop, drop_out=c.resid_pdrop,
+                         upcast=c.get("attention_softmax_in_fp32")
+                         or c.get("reorder_and_upcast_attn", False))
+        mlp = MLP(c.get("n_inner") or 4 * c.n_embd, c.activation_function, gated=False, bias=True,
+                  drop_out=c.resid_pdrop)
         return Block((attn, mlp), norm)
 
     embed = Tokens(c.vocab_size, Learned(c.n_positions), shared_types=True, dropout=c.embd_pdrop)
@@ -45,14 +50,18 @@ def spec(c: Config) -> Stack:
 
 def layout(c: Config) -> str:
     """How the joint projection is laid out: BigCode with many key-value heads goes head by head."""
-    return "per_head" if c.get("multi_query") is False and c.model_type == "gpt_bigcode" else "concat"
+    by_head = c.get("multi_query") is False and c.model_type == "gpt_bigcode"
+    return "per_head" if by_head else "concat"
 
 
 def names(*, transposed: bool) -> Names:
     """The names; GPT-2's linears store their weight transposed."""
-    linears = {"attn.qkv": "attn.c_attn", "attn.o": "attn.c_proj", "mlp.up": "mlp.c_fc", "mlp.down": "mlp.c_proj"}
-    layer = {"attn.norm": "ln_1", "mlp.norm": "ln_2"} | {k: T(v) if transposed else v for k, v in linears.items()}
-    return {"embed.token": "wte", "embed.position": "wpe", "norm": "ln_f"} | scope("layers.*", "h.*", layer)
+    linears = {"attn.qkv": "attn.c_attn", "attn.o": "attn.c_proj", "mlp.up": "mlp.c_fc",
+               "mlp.down": "mlp.c_proj"}
+    layer: dict[str, Theirs] = {k: T(v) if transposed else v for k, v in linears.items()}
+    layer |= {"attn.norm": "ln_1", "mlp.norm": "ln_2"}
+    top: Names = {"embed.token": "wte", "embed.position": "wpe", "norm": "ln_f"}
+    return {**top, **scope("layers.*", "h.*", layer)}
 
 
 def std(c: Config, name: str) -> float:
@@ -70,7 +79,8 @@ def dropout(c: Config) -> TokenClassifier:
 def check(c: Config) -> None:
     """What GPT-2 configs may ask for that is not built."""
     if c.add_cross_attention:
-        raise NotImplementedError("GPT-2 with cross-attention (add_cross_attention=True) is not built. "
+        raise NotImplementedError("GPT-2 with cross-attention (add_cross_attention=True) is not "
+                                  "built. "
                                   "Do: use an encoder-decoder family such as bart or t5")
 
 
@@ -81,28 +91,32 @@ BIGCODE = {
     "ForSequenceClassification": Arch(SequenceClassifier("last", bias=False), {"out": "score"}),
     "ForTokenClassification": Arch(dropout, {"out": "classifier"}),
 }
-HEADS = {("LMHeadModel" if suffix == "ForCausalLM" else suffix): arch for suffix, arch in BIGCODE.items()} | {
+HEADS = {("LMHeadModel" if suffix == "ForCausalLM" else suffix): arch
+         for suffix, arch in BIGCODE.items()} | {
     "ForQuestionAnswering": Arch(Span(), SPAN),
-    "DoubleHeadsModel": Arch(lambda c: DoubleHeads(dropout=c.summary_first_dropout, act=c.summary_activation or ""),
+    "DoubleHeadsModel": Arch(lambda c: DoubleHeads(dropout=c.summary_first_dropout,
+                                                   act=c.summary_activation or ""),
                              LM | {"choice": "multiple_choice_head.summary"}),
 }
 COMMON = {
-    "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_inner": None,
-    "resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1, "layer_norm_epsilon": 1e-5, "initializer_range": 0.02,
-    "scale_attn_weights": True, "bos_token_id": 50256, "eos_token_id": 50256,
+    "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
+    "n_inner": None, "resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1,
+    "layer_norm_epsilon": 1e-5, "initializer_range": 0.02, "scale_attn_weights": True,
+    "bos_token_id": 50256, "eos_token_id": 50256,
 }  # fmt: skip
 DEFAULTS = COMMON | {
     "activation_function": "gelu_new", "summary_type": "cls_index", "summary_use_proj": True,
     "summary_activation": None, "summary_proj_to_labels": True, "summary_first_dropout": 0.1,
     "scale_attn_by_inverse_layer_idx": False, "reorder_and_upcast_attn": False,
 }  # fmt: skip
-BIGCODE_DEFAULTS = COMMON | {"activation_function": "gelu_pytorch_tanh", "attention_softmax_in_fp32": True,
+BIGCODE_DEFAULTS = COMMON | {"activation_function": "gelu_pytorch_tanh",
+                             "attention_softmax_in_fp32": True,
                              "scale_attention_softmax_in_fp32": True, "multi_query": True}
-SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
-            "num_hidden_layers": "n_layer"}
+SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+            "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
 DROP = ("*.attn.bias", "*.attn.masked_bias", "h.*.attn.bias")  # masks that old files carry
 
-family("gpt2", spec, names(transposed=True), HEADS, "transformer", defaults=DEFAULTS, synonyms=SYNONYMS, drop=DROP,
-       std=std, check=check)
-family("gpt_bigcode", spec, names(transposed=False), BIGCODE, "transformer", defaults=BIGCODE_DEFAULTS,
+family("gpt2", spec, names(transposed=True), HEADS, "transformer", defaults=DEFAULTS,
        synonyms=SYNONYMS, drop=DROP, std=std, check=check)
+family("gpt_bigcode", spec, names(transposed=False), BIGCODE, "transformer",
+       defaults=BIGCODE_DEFAULTS, synonyms=SYNONYMS, drop=DROP, std=std, check=check)

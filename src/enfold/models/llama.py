@@ -1,4 +1,4 @@
-"""Llama: pre-norm RMS, rotary positions, grouped-query attention, gated SiLU MLP.  https://arxiv.org/abs/2302.13971
+"""Llama (https://arxiv.org/abs/2302.13971): pre-norm RMS, rotary positions, a gated MLP.
 
 Mistral adds a sliding window (https://arxiv.org/abs/2310.06825), Qwen2 biases on q, k, v
 (https://arxiv.org/abs/2407.10671).
@@ -18,11 +18,14 @@ from enfold.weights.names import scope
 def spec(c: Config) -> Stack:
     """Llama's stack."""
     norm, heads = Norm(eps=c.rms_norm_eps), c.num_attention_heads
-    head_dim, bias = c.get("head_dim") or c.hidden_size // heads, "qkvo" if c.get("attention_bias") else ""
-    attn = Attention(heads, c.get("num_key_value_heads") or heads, head_dim, bias, rope=rope(c, head_dim), upcast=True,
-                     dropout=c.get("attention_dropout", 0.0))
-    block = Block((attn, MLP(c.intermediate_size, c.hidden_act, bias=c.get("mlp_bias", False))), norm)
-    return Stack(c.hidden_size, (block,) * c.num_hidden_layers, Tokens(c.vocab_size, pad=c.pad_token_id), norm)
+    head_dim = c.get("head_dim") or c.hidden_size // heads
+    bias = "qkvo" if c.get("attention_bias") else ""
+    attn = Attention(heads, c.get("num_key_value_heads") or heads, head_dim, bias,
+                     rope=rope(c, head_dim), upcast=True, dropout=c.get("attention_dropout", 0.0))
+    block = Block((attn, MLP(c.intermediate_size, c.hidden_act, bias=c.get("mlp_bias", False))),
+                  norm)
+    return Stack(c.hidden_size, (block,) * c.num_hidden_layers,
+                 Tokens(c.vocab_size, pad=c.pad_token_id), norm)
 
 
 def mistral(c: Config) -> Stack:
@@ -32,35 +35,42 @@ def mistral(c: Config) -> Stack:
 
 def qwen2(c: Config) -> Stack:
     """Llama's with biases, and windows on the upper layers if asked for."""
-    stack, window = attention(spec(c), bias="qkv"), c.get("sliding_window") if c.use_sliding_window else None
+    stack = attention(spec(c), bias="qkv")
+    window = c.get("sliding_window") if c.use_sliding_window else None
     kinds = c.get("layer_types") or ["sliding_attention" if window and layer >= c.max_window_layers
                                      else "full_attention" for layer in range(c.num_hidden_layers)]
     if window is None or "sliding_attention" not in kinds:
         return stack
     blocks = attention(stack, window=window).blocks
-    return replace(stack, blocks=tuple(near if kind == "sliding_attention" else far for near, far, kind
+    return replace(stack, blocks=tuple(near if kind == "sliding_attention" else far for near, far,
+                                       kind
                                        in zip(blocks, stack.blocks, kinds, strict=True)))
 
 
-LAYER = {"attn.norm": "input_layernorm", "attn.{q,k,v,o}": "self_attn.{q_proj,k_proj,v_proj,o_proj}",
-         "mlp.norm": "post_attention_layernorm", "mlp.{gate,up,down}": "mlp.{gate_proj,up_proj,down_proj}"}
+LAYER = {"attn.norm": "input_layernorm",
+         "attn.{q,k,v,o}": "self_attn.{q_proj,k_proj,v_proj,o_proj}",
+         "mlp.norm": "post_attention_layernorm",
+         "mlp.{gate,up,down}": "mlp.{gate_proj,up_proj,down_proj}"}
 NAMES = {"embed.token": "embed_tokens", "norm": "norm"} | scope("layers.*", "layers.*", LAYER)
 HEADS = {"Model": Arch(Base())} | decoder_heads()
 COMMON = {
-    "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "hidden_act": "silu",
-    "initializer_range": 0.02, "rms_norm_eps": 1e-6, "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
-    "tie_word_embeddings": False, "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
-    "num_key_value_heads": None, "head_dim": None,
+    "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "hidden_act": "silu", "initializer_range": 0.02, "rms_norm_eps": 1e-6, "attention_dropout": 0.0,
+    "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False,
+    "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"}, "num_key_value_heads": None,
+    "head_dim": None,
 }  # fmt: skip
-DEFAULTS = COMMON | {"intermediate_size": 11008, "max_position_embeddings": 2048, "pretraining_tp": 1,
-                     "attention_bias": False, "mlp_bias": False}
-MISTRAL = COMMON | {"intermediate_size": 14336, "max_position_embeddings": 131072, "sliding_window": 4096,
-                    "num_key_value_heads": 8}
+DEFAULTS = COMMON | {"intermediate_size": 11008, "max_position_embeddings": 2048,
+                     "pretraining_tp": 1, "attention_bias": False, "mlp_bias": False}
+MISTRAL = COMMON | {"intermediate_size": 14336, "max_position_embeddings": 131072,
+                    "sliding_window": 4096, "num_key_value_heads": 8}
 QWEN2 = COMMON | {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32,
-                  "max_position_embeddings": 32768, "use_sliding_window": False, "sliding_window": 4096,
-                  "max_window_layers": 28, "bos_token_id": None, "eos_token_id": None}
+                  "max_position_embeddings": 32768, "use_sliding_window": False,
+                  "sliding_window": 4096, "max_window_layers": 28, "bos_token_id": None,
+                  "eos_token_id": None}
 DROP = ("*rotary_emb.inv_freq",)
 
 family("llama", spec, NAMES, HEADS, "model", defaults=DEFAULTS, drop=DROP)
-family("mistral", mistral, NAMES, HEADS | {"ForQuestionAnswering": Arch(Span(), SPAN)}, "model", defaults=MISTRAL, drop=DROP)
+family("mistral", mistral, NAMES, HEADS | {"ForQuestionAnswering": Arch(Span(), SPAN)}, "model",
+       defaults=MISTRAL, drop=DROP)
 family("qwen2", qwen2, NAMES, HEADS, "model", defaults=QWEN2, drop=DROP)

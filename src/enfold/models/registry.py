@@ -1,7 +1,7 @@
 """The registry of families: model_type -> page, and what a page declares.
 
-A page is imported when one of its families is asked for; the table `FAMILIES` names all of them without
-importing any.
+A page is imported when one of its families is asked for; the table `FAMILIES` names all of them
+without importing any.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from enfold.config import Config
 from enfold.errors import ConfigError, nearest
-from enfold.spec import Base, Body, EncDec, Head
+from enfold.spec import Base, Body, CausalLM, DoubleHeads, EncDec, Head, MaskedLM, Seq2SeqLM
 from enfold.weights.names import Names, NameTable, Theirs, expand, scope
 
 # model_type: (title of its classes, page)
@@ -92,7 +92,7 @@ class Family:
         body, head = self.spec(config), arch.head if not callable(arch.head) else arch.head(config)
         if arch.part and isinstance(body, EncDec):
             body = getattr(body, arch.part)
-        if hasattr(head, "tied"):
+        if isinstance(head, CausalLM | MaskedLM | Seq2SeqLM | DoubleHeads):
             head = replace(head, tied=bool(config.tie_word_embeddings))
         prefix = self.body_prefix(arch)
         return Plan(self, suffix, body, head, NameTable(self._names(config, arch, prefix)), prefix)
@@ -107,21 +107,26 @@ class Family:
         body = expand(self.names(config) if callable(self.names) else self.names)
         if arch.part:
             start = arch.part + "."
-            body = {key.removeprefix(start): value for key, value in body.items() if key.startswith(start)}
-        return scope("body", prefix, body | dict(arch.rename)) | scope("head", "", expand(arch.names))
+            body = {key.removeprefix(start): value for key, value in body.items()
+                    if key.startswith(start)}
+        body |= arch.rename
+        return scope("body", prefix, body) | scope("head", "", expand(arch.names))
 
     def tables(self, config: Config) -> list[NameTable]:
         """The names of every architecture of the family."""
-        return [NameTable(self._names(config, arch, self.body_prefix(arch))) for arch in self.heads.values()]
+        return [NameTable(self._names(config, arch, self.body_prefix(arch)))
+                for arch in self.heads.values()]
 
 
 _REGISTERED: dict[str, Family] = {}
 
 
-def family(model_type: str, spec: Callable[[Config], Body], names: Names | Callable[[Config], Names],
-           heads: Mapping[str, Arch], prefix: str, **options: object) -> Family:
-    """Register a family; a page calls this once per model_type.  Options are the fields of `Family`."""
-    made = Family(model_type, FAMILIES[model_type][0], spec, names, heads, prefix, **options)  # type: ignore[arg-type]
+def family(model_type: str, spec: Callable[[Config], Body],
+           names: Names | Callable[[Config], Names], heads: Mapping[str, Arch], prefix: str,
+           **options: object) -> Family:
+    """Register a family; a page does so once per model_type.  Options are fields of `Family`."""
+    title = FAMILIES[model_type][0]
+    made = Family(model_type, title, spec, names, heads, prefix, **options)  # type: ignore[arg-type]
     _REGISTERED[model_type] = made
     return made
 
@@ -130,15 +135,17 @@ def family(model_type: str, spec: Callable[[Config], Body], names: Names | Calla
 def get_family(model_type: str) -> Family:
     """The family called `model_type`; an unknown one raises with the nearest."""
     if model_type not in FAMILIES:
-        raise ConfigError(f"unknown model_type {model_type!r}{nearest(model_type, FAMILIES)}. Expected one of: "
-                          f"{', '.join(sorted(FAMILIES))}. Do: check config.json, or `enfold env` for the version")
+        raise ConfigError(f"unknown model_type {model_type!r}{nearest(model_type, FAMILIES)}. "
+                          f"Expected one of: {', '.join(sorted(FAMILIES))}. Do: check config.json, "
+                          "or `enfold env` for the version")
     import_module(f"enfold.models.{FAMILIES[model_type][1]}")
     return _REGISTERED[model_type]
 
 
 def find_architecture(name: str) -> tuple[str, str] | None:
-    """(model_type, suffix) of an architecture or config class name, e.g. "BertForMaskedLM"; None if unknown."""
-    titles = sorted(((title, kind) for kind, (title, _) in FAMILIES.items()), key=lambda pair: -len(pair[0]))
+    """(model_type, suffix) of a class name, e.g. "BertForMaskedLM"; None if unknown."""
+    titles = sorted(((title, kind) for kind, (title, _) in FAMILIES.items()),
+                    key=lambda pair: -len(pair[0]))
     for title, kind in titles:
         suffix = name.removeprefix(title)
         if suffix != name and (suffix == "Config" or suffix in get_family(kind).heads):

@@ -1,4 +1,4 @@
-"""RoBERTa: BERT whose positions start after the pad index, and other heads.  https://arxiv.org/abs/1907.11692"""
+"""RoBERTa (https://arxiv.org/abs/1907.11692): BERT, with positions from the pad index on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from enfold.spec import (
     TokenClassifier,
     positions,
 )
+from enfold.weights.names import Theirs
 
 
 def spec(c: Config) -> Stack:
@@ -30,7 +31,8 @@ def transform(c: Config) -> tuple[str, Norm]:
     return "gelu", Norm("layer", c.layer_norm_eps)
 
 
-VOCABULARY = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "out.weight": "lm_head.decoder.weight",
+VOCABULARY: dict[str, Theirs] = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm",
+              "out.weight": "lm_head.decoder.weight",
               "out.bias": ("lm_head.bias", "lm_head.decoder.bias")}
 HEADS = {
     "Model": Arch(Base(pooled=True)),
@@ -39,10 +41,13 @@ HEADS = {
     "ForSequenceClassification": Arch(
         lambda c: SequenceClassifier("first", "tanh", dropout=bert.hidden_dropout(c), drop_in=True),
         {"dense": "classifier.dense", "out": "classifier.out_proj"}),
-    "ForMultipleChoice": Arch(lambda c: MultipleChoice("pooler", dropout=c.hidden_dropout_prob), bert.CLASSES),
+    "ForMultipleChoice": Arch(lambda c: MultipleChoice("pooler", dropout=c.hidden_dropout_prob),
+                              bert.CLASSES),
     "ForTokenClassification": Arch(lambda c: TokenClassifier(bert.hidden_dropout(c)), bert.CLASSES),
     "ForQuestionAnswering": Arch(Span(), SPAN),
 }
-DEFAULTS = bert.DEFAULTS | {"vocab_size": 50265, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+DEFAULTS = bert.DEFAULTS | {"vocab_size": 50265, "pad_token_id": 1, "bos_token_id": 0,
+                            "eos_token_id": 2}
 
-family("roberta", spec, bert.NAMES, HEADS, "roberta", defaults=DEFAULTS, check=bert.check, drop=("*.position_ids",))
+family("roberta", spec, bert.NAMES, HEADS, "roberta", defaults=DEFAULTS, check=bert.check,
+       drop=("*.position_ids",))

@@ -1,4 +1,4 @@
-"""T5: encoder-decoder, RMS pre-norm, bucketed relative bias shared by all layers, unscaled attention.
+"""T5: encoder-decoder, RMS pre-norm, relative position buckets shared by all layers, unscaled.
 
 https://arxiv.org/abs/1910.10683
 """
@@ -30,7 +30,8 @@ from enfold.weights.names import Names, Theirs, scope
 
 def feed_forward(c: Config) -> tuple[bool, str]:
     """(gated, activation) of "relu", "gated-gelu" (which means gelu_new), "gated-silu"."""
-    gated, act = c.feed_forward_proj.startswith("gated-"), c.feed_forward_proj.removeprefix("gated-")
+    act = c.feed_forward_proj.removeprefix("gated-")
+    gated = act != c.feed_forward_proj
     return gated, "gelu_new" if gated and act == "gelu" else act
 
 
@@ -43,32 +44,38 @@ def spec(c: Config) -> EncDec:
 def half(c: Config, layers: int, *, causal: bool) -> Stack:
     """One side.  The first block owns the table of relative positions."""
     norm, (gated, act), drop = Norm(eps=c.layer_norm_epsilon), feed_forward(c), c.dropout_rate
-    table = Buckets(c.relative_attention_num_buckets, c.relative_attention_max_distance, bidirectional=not causal)
-    attn = Attention(c.num_heads, c.num_heads, c.d_kv, scale=1.0, causal=causal, position=table, upcast=True,
-                     dropout=drop, drop_out=drop)
+    table = Buckets(c.relative_attention_num_buckets, c.relative_attention_max_distance,
+                    bidirectional=not causal)
+    attn = Attention(c.num_heads, c.num_heads, c.d_kv, scale=1.0, causal=causal, position=table,
+                     upcast=True, dropout=drop, drop_out=drop)
     cross = (replace(attn, causal=False, position=None, cross=True),) if causal else ()
     first = Block((attn, *cross, MLP(c.d_ff, act, gated, dropout=drop, drop_out=drop)), norm)
     borrower = replace(attn, position=replace(table, owner=False))
     rest = replace(first, branches=(borrower, *first.branches[1:]))
-    return Stack(c.d_model, (first, *(rest,) * (layers - 1)), Tokens(c.vocab_size, dropout=drop), norm, dropout=drop)
+    return Stack(c.d_model, (first, *(rest,) * (layers - 1)), Tokens(c.vocab_size, dropout=drop),
+                 norm, dropout=drop)
 
 
 def names(c: Config) -> Names:
     """The names; the feed-forward's place in a layer depends on the side."""
     def layer(mlp: int) -> dict[str, Theirs]:
         place = f"layer.{mlp}.DenseReluDense."
-        up = {"mlp.{gate,up}": place + "{wi_0,wi_1}"} if feed_forward(c)[0] else {"mlp.up": place + "wi"}
-        return ATTN | up | {"mlp.norm": f"layer.{mlp}.layer_norm", "mlp.down": place + "wo"}
+        gated, _ = feed_forward(c)
+        up, theirs = ("mlp.{gate,up}", "{wi_0,wi_1}") if gated else ("mlp.up", "wi")
+        return ATTN | {up: place + theirs, "mlp.norm": f"layer.{mlp}.layer_norm",
+                       "mlp.down": place + "wo"}
 
     return TOP | scope("encoder.layers.*", "encoder.block.*", layer(1)) | scope(
         "decoder.layers.*", "decoder.block.*", layer(2) | CROSS)
 
 
 TOP: dict[str, Theirs] = {
-    "encoder.embed.token": ("shared", "encoder.embed_tokens"), "decoder.embed.token": "decoder.embed_tokens",
+    "encoder.embed.token": ("shared", "encoder.embed_tokens"),
+    "decoder.embed.token": "decoder.embed_tokens",
     "{encoder,decoder}.norm": "{encoder,decoder}.final_layer_norm"}
-ATTN = {"attn.norm": "layer.0.layer_norm", "attn.{q,k,v,o}": "layer.0.SelfAttention.{q,k,v,o}",
-        "attn.position": "layer.0.SelfAttention.relative_attention_bias"}
+ATTN: dict[str, Theirs] = {
+    "attn.norm": "layer.0.layer_norm", "attn.{q,k,v,o}": "layer.0.SelfAttention.{q,k,v,o}",
+    "attn.position": "layer.0.SelfAttention.relative_attention_bias"}
 CROSS = {"cross.norm": "layer.1.layer_norm", "cross.{q,k,v,o}": "layer.1.EncDecAttention.{q,k,v,o}"}
 
 
@@ -93,18 +100,19 @@ HEADS = {
     "ForSequenceClassification": Arch(
         lambda c: SequenceClassifier("eos", "tanh", dropout=c.classifier_dropout, drop_in=True),
         {"dense": "classification_head.dense", "out": "classification_head.out_proj"}),
-    "ForTokenClassification": Arch(lambda c: TokenClassifier(c.classifier_dropout), {"out": "classifier"},
-                                   part="encoder"),
+    "ForTokenClassification": Arch(lambda c: TokenClassifier(c.classifier_dropout),
+                                   {"out": "classifier"}, part="encoder"),
     "ForQuestionAnswering": Arch(Span(), SPAN, prefix=""),
 }
 DEFAULTS = {
-    "vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_decoder_layers": None,
-    "num_heads": 8, "relative_attention_num_buckets": 32, "relative_attention_max_distance": 128, "dropout_rate": 0.1,
-    "layer_norm_epsilon": 1e-6, "initializer_factor": 1.0, "feed_forward_proj": "relu", "pad_token_id": 0,
-    "eos_token_id": 1, "decoder_start_token_id": 0, "classifier_dropout": 0.0, "is_encoder_decoder": True,
+    "vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6,
+    "num_decoder_layers": None, "num_heads": 8, "relative_attention_num_buckets": 32,
+    "relative_attention_max_distance": 128, "dropout_rate": 0.1, "layer_norm_epsilon": 1e-6,
+    "initializer_factor": 1.0, "feed_forward_proj": "relu", "pad_token_id": 0, "eos_token_id": 1,
+    "decoder_start_token_id": 0, "classifier_dropout": 0.0, "is_encoder_decoder": True,
 }  # fmt: skip
-SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers",
-            "head_dim": "d_kv"}
+SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "num_heads",
+            "num_hidden_layers": "num_layers", "head_dim": "d_kv"}
 
 family("t5", spec, names, HEADS, "transformer", defaults=DEFAULTS, synonyms=SYNONYMS, std=std,
        drop=("*EncDecAttention.relative_attention_bias.weight",))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.errors import ConfigError, nearest
 
@@ -27,14 +27,15 @@ def _relu2(x: Tensor) -> Tensor:
 
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": F.gelu, "gelu_python": F.gelu, "gelu_new": _gelu_tanh, "gelu_fast": _gelu_tanh,
-    "gelu_pytorch_tanh": _gelu_tanh, "gelu_accurate": _gelu_tanh, "quick_gelu": _quick_gelu, "relu": F.relu,
-    "relu2": _relu2, "relu6": F.relu6, "silu": F.silu, "swish": F.silu, "mish": F.mish, "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid, "leaky_relu": F.leaky_relu, "linear": lambda x: x, "": lambda x: x,
+    "gelu_pytorch_tanh": _gelu_tanh, "gelu_accurate": _gelu_tanh, "quick_gelu": _quick_gelu,
+    "relu": F.relu, "relu2": _relu2, "relu6": F.relu6, "silu": F.silu, "swish": F.silu,
+    "mish": F.mish, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "leaky_relu": F.leaky_relu,
+    "linear": lambda x: x, "": lambda x: x,
 }  # fmt: skip
 
 
 def activation(name: str) -> Activation:
-    """The activation called `name` in config.json; `ConfigError` with near names if there is none."""
+    """The activation that config.json calls `name`; `ConfigError` with near names if none is."""
     try:
         return ACTIVATIONS[name]
     except KeyError:

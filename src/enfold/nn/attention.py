@@ -1,6 +1,6 @@
-"""Attention branch: projections in every layout a checkpoint stores, rotary positions, cache, kernel.
+"""Attention branch: projections in any layout a checkpoint stores, rotary positions, cache, kernel.
 
-B batch, T time, H heads, K kv heads, D head_dim.  A fused projection stays fused, its output is split:
+B batch, T time, H heads, K kv heads, D head_dim.  A fused projection's output is split:
 
     concat      [ q: H*D | k: K*D | v: K*D ]
     per_head    [ head 0: q k v | head 1: q k v | ... ]       D each, K = H
@@ -9,6 +9,7 @@ B batch, T time, H heads, K kv heads, D head_dim.  A fused projection stays fuse
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from enfold.nn.branch import Branch
@@ -30,7 +31,8 @@ class SelfAttention(Branch):
         self._projections(spec, dim)
         width = spec.heads * spec.head_dim
         self.o = nn.Linear(width, dim, "o" in spec.bias)
-        self.position = RelativeBias(spec.position, spec.heads) if spec.position and spec.position.owner else None
+        table = spec.position
+        self.position = RelativeBias(table, spec.heads) if table and table.owner else None
         over = spec.head_dim if spec.qk_norm_over == "head" else width
         self.q_norm = norm(spec.qk_norm, over) if spec.qk_norm else None
         over = spec.head_dim if spec.qk_norm_over == "head" else spec.kv_heads * spec.head_dim
@@ -68,7 +70,8 @@ class SelfAttention(Branch):
             q, k = self.q_norm(q), self.k_norm(k)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, ctx: Context, trace: list[Tensor] | None) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, ctx: Context,
+               trace: list[Tensor] | None) -> Tensor:
         """Softmax attention and the output projection; [B, T, D]."""
         spec, mask = self.spec, ctx.mask(self.spec)
         bias = ctx.bias if spec.position is not None else None
@@ -83,7 +86,7 @@ class SelfAttention(Branch):
 
 
 class CrossAttention(SelfAttention):
-    """Attention to the encoder's output, whose keys and values are computed once per text and cached."""
+    """Attention to the encoder's output, whose keys and values are computed once and cached."""
 
     def mix(self, h: Tensor, ctx: Context) -> Tensor:
         spec = self.spec
@@ -97,7 +100,8 @@ class CrossAttention(SelfAttention):
             return held
         spec, memory = self.spec, ctx.memory
         if memory is None:
-            raise ValueError("cross-attention has neither encoder_hidden_states nor a cache that holds them")
+            raise ValueError("cross-attention has neither encoder_hidden_states nor a cache that "
+                             "holds them")
         k = self.k(memory).unflatten(-1, (spec.kv_heads, spec.head_dim)).transpose(1, 2)
         v = self.v(memory).unflatten(-1, (spec.kv_heads, spec.head_dim)).transpose(1, 2)
         if ctx.cache is not None:
@@ -109,14 +113,16 @@ def _split(joint: Tensor, spec: Attention) -> tuple[Tensor, Tensor, Tensor]:
     """The output of a fused projection [B, T, (H + 2K) * D] as q, k, v."""
     heads, kv_heads, dim = spec.heads, spec.kv_heads, spec.head_dim
     if spec.fused == "concat":
-        parts = joint.split((heads * dim, kv_heads * dim, kv_heads * dim), -1)
-        q, k, v = (part.unflatten(-1, (-1, dim)).transpose(1, 2) for part in parts)
+        parts = torch.split(joint, [heads * dim, kv_heads * dim, kv_heads * dim], -1)
+        q, k, v = (x.view(*x.shape[:-1], -1, dim).transpose(1, 2) for x in parts)
         return q, k, v
     if spec.fused == "per_head":
-        q, k, v = joint.unflatten(-1, (heads, 3 * dim)).transpose(1, 2).split(dim, -1)
+        q, k, v = joint.view(*joint.shape[:-1], heads, 3, dim).transpose(1, 2).unbind(-2)
         return q, k, v
     if spec.fused == "per_group":
-        groups = joint.unflatten(-1, (kv_heads, heads // kv_heads + 2, dim))  # [B, T, K, G+2, D]
-        q, k, v = groups.split((heads // kv_heads, 1, 1), -2)
-        return q.flatten(2, 3).transpose(1, 2), k.squeeze(-2).transpose(1, 2), v.squeeze(-2).transpose(1, 2)
-    raise NotImplementedError(f"no fused layout {spec.fused!r}; there are 'concat', 'per_head' and 'per_group'")
+        group = heads // kv_heads
+        joint = joint.view(*joint.shape[:-1], kv_heads, group + 2, dim)  # [B, T, K, G+2, D]
+        q, k, v = joint[..., :group, :].flatten(2, 3), joint[..., group, :], joint[..., -1, :]
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    raise NotImplementedError(f"no fused layout {spec.fused!r}; there are 'concat', 'per_head' "
+                              "and 'per_group'")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.nn.context import Context
 from enfold.nn.norm import norm

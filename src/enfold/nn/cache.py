@@ -1,10 +1,10 @@
 """What a decoder remembers between steps: one state per mixer, outside the model.
 
-    Cache.states[layer]    KV of the self-attention    [B, K, capacity, D], the first `length` are valid
-    Cache.cross[layer]     keys and values of the encoder's output, computed once
+    Cache.states[layer]    KV of the self-attention    [B, K, capacity, D], the first `length` are
+    valid Cache.cross[layer]     keys and values of the encoder's output, computed once
 
-A state grows by reallocation, in steps of 256 or to the length asked for at the start, so that a step
-writes its row in place and reads a view.
+A state grows by reallocation, in steps of 256 or to the length asked for at the start, so that a
+step writes its row in place and reads a view.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class KV:
         self.value: Tensor | None = None
 
     def append(self, key: Tensor, value: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Put key and value [B, K, T, D] after the `length` positions held; views of all [B, K, length+T, D]."""
+        """Put key and value [B, K, T, D] behind `length` positions; views of all of them."""
         end = length + key.shape[2]
         if torch.is_grad_enabled() and (key.requires_grad or self._tracked()):
             return self._join(key, value, length)  # writing in place would cut the graph
@@ -63,14 +63,15 @@ class KV:
     def reorder(self, index: Tensor) -> None:
         """Keep the batch rows `index`, in that order, repeats allowed."""
         if self.key is not None and self.value is not None:
-            self.key, self.value = self.key.index_select(0, index), self.value.index_select(0, index)
+            self.key = self.key.index_select(0, index)
+            self.value = self.value.index_select(0, index)
 
 
 class Cache:
     """The past of a decoder, passed as `past_key_values` and updated in place.
 
-    `len(cache)` is the number of layers, `cache[i]` the (key, value) of a layer, followed by the encoder's
-    (key, value) in an encoder-decoder; `cache.length` positions are held.
+    `len(cache)` is the number of layers, `cache[i]` the (key, value) of a layer, followed by the
+    encoder's (key, value) in an encoder-decoder; `cache.length` positions are held.
     """
 
     def __init__(self, layers: int = 0, capacity: int = 0, *, cross: bool = False) -> None:
@@ -82,7 +83,7 @@ class Cache:
 
     @classmethod
     def from_legacy_cache(cls, past: Iterable[tuple[Tensor, ...]]) -> Cache:
-        """A cache of the tuples ((key, value[, cross key, cross value]), ...) that older code passes."""
+        """A cache of older code's tuples ((key, value[, cross key, cross value]), ...)."""
         cache = cls()
         for layer in past:
             state = KV()
@@ -93,7 +94,7 @@ class Cache:
         return cache
 
     def ensure(self, layers: int, *, cross: bool = False) -> None:
-        """Have a state for each of `layers`: an empty cache learns its size from the first model it meets."""
+        """Have a state for each layer: an empty cache takes its size from the first model."""
         while len(self.states) < layers:
             self.states.append(KV(self.capacity))
             self.cross.append(None)
@@ -151,5 +152,6 @@ def as_cache(past: Any) -> Cache:
         return past
     if isinstance(past, tuple | list):
         return Cache.from_legacy_cache(past)
-    raise TypeError(f"past_key_values is a {type(past).__name__}, expected a Cache or a tuple of (key, value). "
+    raise TypeError(f"past_key_values is a {type(past).__name__}, expected a Cache or a tuple of "
+                    "(key, value). "
                     "Do: pass on what the model returned, or enfold.DynamicCache()")

@@ -27,9 +27,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One forward pass of one stack: positions, masks, cache, encoder output; computed values are shared.
+    """One forward pass of one stack: positions, masks, cache, encoder output; computed values are
+    shared.
 
-    padding: [B, S] ones and zeros, a 4-D mask as the user gave it, or None; memory [B, S', D] encoder output.
+    padding: [B, S] ones and zeros, a 4-D mask as the user gave it, or None; memory [B, S', D]
+    encoder output.
     """
 
     positions: Tensor
@@ -63,6 +65,7 @@ class Context:
     def _mask(self, spec: Attention) -> Mask:
         if spec.cross:
             keys = 0 if self.memory is None else self.memory.shape[1]
-            return attention_mask(self.memory_padding, self.queries, keys, 0, causal=False, window=None)
+            return attention_mask(self.memory_padding, self.queries, keys, 0, causal=False,
+                                  window=None)
         return attention_mask(self.padding, self.queries, self.offset + self.queries, self.offset,
                               causal=spec.causal, window=spec.window, device=self.positions.device)

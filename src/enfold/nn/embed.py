@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.errors import InputError
 from enfold.nn.norm import norm
@@ -24,8 +24,9 @@ class TokenEmbedding(nn.Module):
         self.segment = nn.Embedding(spec.types, dim) if spec.types else None
         self.norm = norm(spec.norm, dim) if spec.norm else None
 
-    def forward(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor, types: Tensor | None) -> Tensor:
-        """Ids [B, T] or embeds [B, T, D], positions [B or 1, T], segment ids [B, T] or None; [B, T, D]."""
+    def forward(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor,
+                types: Tensor | None) -> Tensor:
+        """[B, T, D] of ids [B, T] or embeds [B, T, D], positions [B or 1, T], segment ids."""
         x = self.words(ids) if embeds is None else embeds
         if self.spec.scale != 1.0 and embeds is None:
             x = x * self.spec.scale
@@ -49,8 +50,9 @@ class TokenEmbedding(nn.Module):
         except IndexError:
             bad = ids[(ids < 0) | (ids >= self.token.num_embeddings)]
             raise InputError(
-                f"input_ids hold {int(bad.flatten()[0])}, expected 0 to {self.token.num_embeddings - 1} (the model's "
-                "vocabulary). Do: use the tokenizer of this model, or model.resize_token_embeddings(len(tokenizer))"
+                f"input_ids hold {int(bad.flatten()[0])}, expected 0 to "
+                f"{self.token.num_embeddings - 1} (the model's vocabulary). Do: use the tokenizer "
+                "of this model, or model.resize_token_embeddings(len(tokenizer))"
             ) from None
 
     def locate(self, ids: Tensor | None, embeds: Tensor | None, offset: int) -> Tensor:
@@ -61,7 +63,8 @@ class TokenEmbedding(nn.Module):
         length, spec = source.shape[1], self.spec.position
         if isinstance(spec, Learned) and spec.pad is not None:
             if ids is None:  # without ids padding can't be seen: count from the first free row
-                return torch.arange(spec.pad + 1 + offset, spec.pad + 1 + offset + length, device=source.device)[None]
+                return torch.arange(spec.pad + 1 + offset, spec.pad + 1 + offset + length,
+                                    device=source.device)[None]
             real = ids.ne(spec.pad)
             return (real.cumsum(1) + offset) * real + spec.pad
         return torch.arange(offset, offset + length, device=source.device)[None]
@@ -80,7 +83,8 @@ class LearnedPositions(nn.Embedding):
         except IndexError:
             limit = self.num_embeddings - self.offset - (0 if self.pad is None else self.pad + 1)
             longest = int(positions.max()) + 1 - (0 if self.pad is None else self.pad + 1)
-            raise InputError(f"the text has {longest} tokens, expected at most {limit} (the model's positions). "
+            raise InputError(f"the text has {longest} tokens, expected at most {limit} (the "
+                             "model's positions). "
                              f"Do: tokenizer(..., truncation=True, max_length={limit})") from None
 
 
@@ -100,8 +104,9 @@ class SinusoidPositions(nn.Embedding):
 
     def forward(self, positions: Tensor) -> Tensor:
         if positions.shape[-1] and int(positions.max()) >= self.num_embeddings:
-            raise InputError(f"the text has {int(positions.max()) + 1} tokens, expected at most {self.num_embeddings} "
-                             f"(the model's positions). Do: tokenizer(..., truncation=True)")
+            raise InputError(f"the text has {int(positions.max()) + 1} tokens, expected at most "
+                             f"{self.num_embeddings} (the model's positions). Do: tokenizer(..., "
+                             "truncation=True)")
         return super().forward(positions)
 
 
@@ -113,8 +118,11 @@ def sinusoid(count: int, dim: int) -> Tensor:
     return torch.cat((angle.sin(), angle.cos()[:, : dim // 2]), -1).float()
 
 
-def position_table(spec: Learned | Sinusoid | None, dim: int) -> LearnedPositions | SinusoidPositions | None:
+def position_table(spec: Learned | Sinusoid | None,
+                   dim: int) -> LearnedPositions | SinusoidPositions | None:
     """The Module of a position spec."""
     if spec is None:
         return None
-    return LearnedPositions(spec, dim) if isinstance(spec, Learned) else SinusoidPositions(spec, dim)
+    if isinstance(spec, Learned):
+        return LearnedPositions(spec, dim)
+    return SinusoidPositions(spec, dim)

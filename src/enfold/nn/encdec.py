@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from enfold.nn.stack import Transformer
@@ -19,7 +21,7 @@ class EncoderDecoder(nn.Module):
         if spec.share_embed:
             self.decoder.embed.token.weight = self.encoder.embed.token.weight
 
-    def checkpoint(self, enabled: bool, **options: bool) -> None:
+    def checkpoint(self, enabled: bool, **options: Any) -> None:
         """Recompute blocks in the backward pass, in both halves."""
         self.encoder.checkpoint(enabled, **options)
         self.decoder.checkpoint(enabled, **options)

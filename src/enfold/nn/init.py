@@ -12,8 +12,8 @@ from torch.nn import init
 def initialise(root: nn.Module, names: Iterable[str], std: Callable[[str], float]) -> None:
     """Give the parameters and buffers `names` of `root` their initial values, in place.
 
-    Matrices and tables are normal with `std(name)`, biases zero, norms one; a table's padding row is
-    zero.  `computed` tensors are computed.
+    Matrices and tables are normal with `std(name)`, biases zero, norms one; a table's padding row
+    is zero.  `computed` tensors are computed.
     """
     with torch.no_grad():
         for name in names:

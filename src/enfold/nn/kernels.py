@@ -1,20 +1,21 @@
 """Attention itself: softmax(q k^T * scale + mask) v.
 
-B batch, H heads, K kv heads, G = H / K, T queries, S keys, D head_dim.  q [B, H, T, D], k and v [B, K, S, D].
+B batch, H heads, K kv heads, G = H / K, T queries, S keys, D head_dim.
+q [B, H, T, D], k and v [B, K, S, D].
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.nn.masks import Mask
 
 
-def eager(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor | None, dropout: float,
-          upcast: bool) -> tuple[Tensor, Tensor]:
-    """Attention in plain operations, with the probabilities [B, H, T, S] for whoever asks to see them."""
+def eager(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor | None,
+          dropout: float, upcast: bool) -> tuple[Tensor, Tensor]:
+    """Attention in plain operations, and the probabilities [B, H, T, S] for whoever asks."""
     k, v = _repeat(k, q), _repeat(v, q)
     scores = torch.matmul(q, k.transpose(2, 3)) * scale
     if bias is not None:
@@ -40,17 +41,18 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor
     if tensor is not None and tensor.is_floating_point():
         tensor = tensor.to(q.dtype)
     grouped = k.shape[1] != q.shape[1]
-    return F.scaled_dot_product_attention(q, k, v, tensor, dropout, causal, scale=scale, enable_gqa=grouped)
+    return F.scaled_dot_product_attention(q, k, v, tensor, dropout, causal, scale=scale,
+                                          enable_gqa=grouped)
 
 
 def single(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """One query per row, the step of decoding: the G heads of a group are the rows of one product."""
+    """One query per row, a step of decoding: the G heads of a group are rows of one product."""
     batch, heads, _, dim = q.shape
     groups = q.view(batch, k.shape[1], heads // k.shape[1], dim)
     scores = torch.matmul(groups * scale, k.transpose(2, 3))  # [B, K, G, S]
     if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool \
-            else scores + mask
+        lowest = torch.finfo(scores.dtype).min
+        scores = scores.masked_fill(~mask, lowest) if mask.dtype == torch.bool else scores + mask
     probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(v.dtype)
     return torch.matmul(probabilities, v).view(batch, heads, 1, dim)
 

@@ -1,10 +1,10 @@
-"""Losses as the reference defines them: fp32, -100 ignored.  B batch, T time, V vocabulary, C classes."""
+"""Losses as the reference defines them.  B batch, T time, V vocabulary, C classes"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.errors import InputError
 
@@ -12,8 +12,9 @@ IGNORED = -100
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
-    """Mean over the labels that are not -100; with `items` the sum divided by it (gradient accumulation)."""
-    logits, labels = logits.reshape(-1, logits.shape[-1]).float(), labels.reshape(-1).to(logits.device)
+    """Mean in fp32 over the labels that aren't -100, or their sum / `items`."""
+    logits = logits.reshape(-1, logits.shape[-1]).float()
+    labels = labels.reshape(-1).to(logits.device)
     if items is None:
         return F.cross_entropy(logits, labels, ignore_index=IGNORED)
     return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / items
@@ -32,7 +33,7 @@ def tokens(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) ->
 
 
 def problem_type(count: int, labels: Tensor) -> str:
-    """What the labels ask for: regression, single_label_classification or multi_label_classification."""
+    """What the labels ask for, as config.problem_type spells it."""
     if count == 1:
         return "regression"
     integer = labels.dtype in (torch.long, torch.int)
@@ -46,13 +47,15 @@ def classes(logits: Tensor, labels: Tensor, problem: str) -> Tensor:
         return F.mse_loss(logits.squeeze(), labels.squeeze().to(logits.dtype))
     if problem == "single_label_classification":
         if labels.dim() != 1 and labels.numel() != logits.shape[0]:
-            raise InputError(f"labels have shape {tuple(labels.shape)}, expected [{logits.shape[0]}] class indices. "
-                             "Do: set config.problem_type='multi_label_classification' for rows of 0 and 1")
+            raise InputError(f"labels have shape {tuple(labels.shape)}, expected "
+                             f"[{logits.shape[0]}] class indices. "
+                             "Do: set config.problem_type='multi_label_classification' for rows "
+                             "of 0 and 1")
         return F.cross_entropy(logits, labels.reshape(-1))
     if problem == "multi_label_classification":
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-    raise InputError(f"config.problem_type is {problem!r}, expected 'regression', 'single_label_classification' or "
-                     "'multi_label_classification'")
+    raise InputError(f"config.problem_type is {problem!r}, expected 'regression', "
+                     "'single_label_classification' or 'multi_label_classification'")
 
 
 def span(start: Tensor, end: Tensor, start_labels: Tensor, end_labels: Tensor) -> Tensor:
@@ -65,5 +68,6 @@ def span(start: Tensor, end: Tensor, start_labels: Tensor, end_labels: Tensor) -
 
 def _same_length(logits: Tensor, labels: Tensor) -> None:
     if labels.shape != logits.shape[:2]:
-        raise InputError(f"labels have shape {tuple(labels.shape)}, expected {tuple(logits.shape[:2])} (one per token). "
+        raise InputError(f"labels have shape {tuple(labels.shape)}, expected "
+                         f"{tuple(logits.shape[:2])} (one per token). "
                          "Do: pad labels with -100 to the length of input_ids")

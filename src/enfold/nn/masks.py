@@ -1,7 +1,7 @@
 """Attention masks.  B batch, T queries, S keys
 
         keys ->   cached   new
-    queries  0    x x x    x . .        x may be seen.  `offset` keys are cached before the first query.
+    queries  0    x x x    x . .        x may be seen.  `offset` keys are cached already.
              1    x x x    x x .        A window of w hides the keys more than w - 1 positions back,
              2    x x x    x x x        padding hides columns of a row of the batch.
 """
@@ -26,14 +26,16 @@ class Mask:
     tensor: Tensor | None = None
     causal: bool = False
 
-    def additive(self, queries: int, keys: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    def additive(self, queries: int, keys: int, dtype: torch.dtype,
+                 device: torch.device) -> Tensor | None:
         """The mask as a tensor to add to the scores: 0 and the lowest finite number."""
         mask = self.tensor
         if mask is None and self.causal:
             mask = triangle(queries, keys, keys - queries, device)
         if mask is None or mask.is_floating_point():
             return mask
-        return torch.zeros(mask.shape, dtype=dtype, device=device).masked_fill_(~mask, torch.finfo(dtype).min)
+        added = torch.zeros(mask.shape, dtype=dtype, device=device)
+        return added.masked_fill_(~mask, torch.finfo(dtype).min)
 
 
 def attention_mask(padding: Tensor | None, queries: int, keys: int, offset: int, *, causal: bool,
@@ -75,10 +77,11 @@ def _check(padding: Tensor | None, keys: int) -> Tensor | None:
     if padding is None:
         return None
     if padding.dim() != 2:
-        raise InputError(f"attention_mask has shape {tuple(padding.shape)}, expected [batch, length] or "
-                         "[batch, heads, queries, keys]")
+        raise InputError(f"attention_mask has shape {tuple(padding.shape)}, expected [batch, "
+                         "length] or [batch, heads, queries, keys]")
     if padding.shape[1] < keys:  # a mask of the new tokens only: what is cached counts as seen
-        raise InputError(f"attention_mask covers {padding.shape[1]} positions, expected {keys} (cached and new). "
+        raise InputError(f"attention_mask covers {padding.shape[1]} positions, expected {keys} "
+                         "(cached and new). "
                          "Do: extend the mask by one column per generated token")
     return None if bool(padding.all()) else padding[:, :keys]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.spec import Norm
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * (weight + offset), computed in fp32 and cast back before the weight (arXiv 1910.07467)."""
+    """x / rms(x) * (weight + offset), in fp32, cast back before the weight (arXiv 1910.07467)."""
 
     weight: nn.Parameter | None
 
@@ -20,14 +20,14 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.empty(dim)) if spec.affine else None
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        if weight is not None and self.offset:
+            weight = weight + self.offset  # type: ignore[assignment]
         if x.dtype == torch.float32:
-            weight = None if self.weight is None else self.weight + self.offset if self.offset else self.weight
             return F.rms_norm(x, x.shape[-1:], weight, self.eps)
         h = x.float()
         h = (h * torch.rsqrt(h.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
-        if self.weight is None:
-            return h
-        return h * (self.weight + self.offset) if self.offset else h * self.weight
+        return h if weight is None else h * weight
 
     def extra_repr(self) -> str:
         return f"{None if self.weight is None else self.weight.numel()}, eps={self.eps}"

@@ -15,7 +15,7 @@ from enfold.spec import Dynamic, Linear, Llama3, LongRope, Rope, Scaling, Yarn
 
 
 def cos_sin(rope: Rope, dim: int, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin [B, 1, T, R] for positions [B, T], computed in fp32 and rounded to `dtype` once."""
+    """cos and sin [B, 1, T, R] of positions [B, T], computed in fp32, rounded to `dtype` once."""
     rotated = rope.dim or dim
     length = int(positions.max()) + 1 if isinstance(rope.scaling, Dynamic | LongRope) else 0
     frequency = _frequencies(rope, rotated, length, positions.device)
@@ -76,7 +76,8 @@ def _(scaling: Llama3, base: Tensor, theta: float, dim: int, length: int) -> Ten
     smooth = (scaling.original / wavelength - scaling.low) / (scaling.high - scaling.low)
     blended = (1 - smooth) * base / scaling.factor + smooth * base
     long, short = scaling.original / scaling.low, scaling.original / scaling.high
-    return torch.where(wavelength > long, base / scaling.factor, torch.where(wavelength < short, base, blended))
+    return torch.where(wavelength > long, base / scaling.factor,
+                       torch.where(wavelength < short, base, blended))
 
 
 @_scale.register

@@ -6,14 +6,14 @@ B batch, T time, D width
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from enfold.nn.attention import CrossAttention, SelfAttention
-from enfold.nn.branch import Branch
 from enfold.nn.cache import Cache
 from enfold.nn.context import Context, Trace
 from enfold.nn.embed import TokenEmbedding
@@ -37,7 +37,7 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, ctx: Context) -> Tensor:
         for branch in self._modules.values():
-            if isinstance(branch, CrossAttention) and ctx.memory is None and not _holds_memory(ctx, branch):
+            if isinstance(branch, CrossAttention) and not _has_memory(ctx, branch):
                 continue  # a decoder used alone
             x = branch(x, ctx)  # type: ignore[misc]
         return x
@@ -52,39 +52,45 @@ class Transformer(nn.Module):
         super().__init__()
         self.spec = spec
         self.embed = TokenEmbedding(spec.embed, spec.dim)
-        self.layers = nn.ModuleList(TransformerBlock(b, spec.dim, i) for i, b in enumerate(spec.blocks))
+        self.layers = nn.ModuleList(TransformerBlock(b, spec.dim, i)
+                                    for i, b in enumerate(spec.blocks))
         self.norm = norm(spec.norm, spec.dim) if spec.norm else None
         self.pooler = nn.Linear(spec.dim, spec.dim) if pooled else None
         self.checkpointing: partial[Tensor] | None = None
         self.eager = False
 
-    def forward(self, ids: Tensor | None = None, *, embeds: Tensor | None = None, types: Tensor | None = None,
-                positions: Tensor | None = None, mask: Tensor | None = None, cache: Cache | None = None,
+    def forward(self, ids: Tensor | None = None, *, embeds: Tensor | None = None,
+                types: Tensor | None = None, positions: Tensor | None = None,
+                mask: Tensor | None = None, cache: Cache | None = None,
                 memory: Tensor | None = None, memory_mask: Tensor | None = None,
                 trace: Trace | None = None) -> Tensor:
         """Hidden states [B, T, D] of ids [B, T] or embeds [B, T, D], after the final norm.
 
-        `memory` is an encoder's output; `cache` is appended to in place; `trace` collects what it asks for.
+        `memory` is an encoder's output; `cache` is appended to in place; `trace` collects what it
+        asks for.
         """
         offset = 0 if cache is None else cache.length
         if positions is None:
             positions = self.embed.locate(ids, embeds, offset)
         x = self.embed(ids, embeds, positions, types)
-        ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask, trace or Trace())
+        ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask,
+                            trace or Trace())
         x = self._layers(x, ctx)
         if cache is not None:
             cache.length = offset + x.shape[1]
         return x
 
-    def _context(self, x: Tensor, positions: Tensor, offset: int, mask: Tensor | None, cache: Cache | None,
-                 memory: Tensor | None, memory_mask: Tensor | None, trace: Trace) -> Context:
+    def _context(self, x: Tensor, positions: Tensor, offset: int, mask: Tensor | None,
+                 cache: Cache | None, memory: Tensor | None, memory_mask: Tensor | None,
+                 trace: Trace) -> Context:
         queries = x.shape[1]
         if cache is not None:
             cache.ensure(len(self.layers))
         table = getattr(self.layers[0], "attn", None) if len(self.layers) else None
         table = getattr(table, "position", None)
         bias = None if table is None else table.bias(queries, offset + queries, offset)
-        return Context(positions, queries, offset, x.dtype, mask, cache, memory, memory_mask, self.eager, trace, bias)
+        return Context(positions, queries, offset, x.dtype, mask, cache, memory, memory_mask,
+                       self.eager, trace, bias)
 
     def _layers(self, x: Tensor, ctx: Context) -> Tensor:
         trace = ctx.trace.hidden
@@ -105,9 +111,10 @@ class Transformer(nn.Module):
             trace.append(x)
         return x
 
-    def checkpoint(self, enabled: bool, **options: bool) -> None:
+    def checkpoint(self, enabled: bool, **options: Any) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
-        self.checkpointing = partial(checkpoint, **{"use_reentrant": False, **options}) if enabled else None
+        options.setdefault("use_reentrant", False)
+        self.checkpointing = partial(checkpoint, **options) if enabled else None
 
     def pool(self, hidden: Tensor) -> Tensor:
         """tanh of a dense layer over the first token; [B, D]."""
@@ -117,8 +124,10 @@ class Transformer(nn.Module):
 
     def attentions(self) -> list[Attention]:
         """The specs of the self-attentions, by layer."""
-        return [b for block in self.spec.blocks for b in block.branches if isinstance(b, Attention) and not b.cross]
+        return [b for block in self.spec.blocks for b in block.branches if isinstance(b, Attention)
+                and not b.cross]
 
 
-def _holds_memory(ctx: Context, branch: Branch) -> bool:
-    return ctx.cache is not None and isinstance(branch, SelfAttention) and ctx.cache.cross[branch.layer] is not None
+def _has_memory(ctx: Context, branch: CrossAttention) -> bool:
+    return ctx.memory is not None or (
+        ctx.cache is not None and ctx.cache.cross[branch.layer] is not None)

@@ -1,4 +1,4 @@
-"""The public face of names: from outside, a model's parameters, modules and paths are the ecosystem's.
+"""The public face of names: from outside, a model's parameters and paths are the ecosystem's.
 
     model.bert.encoder.layer[0].attention.self.query.weight        attribute paths
     for name, parameter in model.named_parameters(): ...           iteration
@@ -6,7 +6,8 @@
     model.classifier = nn.Linear(...)                              replacement
 
 Inside, the model has two children, `body` and `head`, with our names.  A path that is a line of the
-table is the module itself; an inner path (`bert.encoder`) is a `View`: a light stand-in for all below it.
+table is the module itself; an inner path (`bert.encoder`) is a `View`: a light stand-in for all
+below it.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ class PublicFace(nn.Module):
         """(our path, module) of everything inside."""
         for part in PARTS:
             if part in self._modules:
-                yield from self._modules[part].named_modules(prefix=part)  # type: ignore[union-attr]
+                yield from self.get_submodule(part).named_modules(prefix=part)
 
-    def modules(self) -> Iterator[nn.Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[nn.Module]:
         yield self
         seen = set()
         for _, module in self._ours():
-            if id(module) not in seen:
+            if id(module) not in seen or not remove_duplicate:
                 seen.add(id(module))
                 yield module
 
@@ -93,7 +94,8 @@ class PublicFace(nn.Module):
             return None
 
     # ---- state -----------------------------------------------------------------------------------
-    def state_dict(self, *args: Any, destination: dict[str, Any] | None = None, prefix: str = "",  # type: ignore[override]
+    def state_dict(self, *args: Any,  # type: ignore[override]
+                   destination: dict[str, Any] | None = None, prefix: str = "",
                    keep_vars: bool = False) -> dict[str, Any]:
         """Their name -> tensor, ties and further names included."""
         if args:
@@ -115,7 +117,8 @@ class PublicFace(nn.Module):
         given = {self.names.first(name): tensor for name, tensor in state_dict.items()}
         ties = {id(tensor): None for name, tensor in self.named_parameters() if name in given}
         missing = [name for name, tensor in self.state_dict(keep_vars=True).items()
-                   if name not in state_dict and self.names.first(name) not in given and id(tensor) not in ties]
+                   if name not in state_dict and self.names.first(name) not in given and id(tensor)
+                   not in ties]
         unexpected = [name for name in given if name not in places]
         if strict and (missing or unexpected):
             raise CheckpointError(_incompatible(type(self).__name__, missing, unexpected, places))
@@ -136,14 +139,16 @@ class PublicFace(nn.Module):
 
     def get_parameter(self, target: str) -> Any:
         """The parameter of their name, or of ours."""
-        path, _, leaf = (target if target.split(".")[0] in PARTS else self.names.ours(target)).rpartition(".")
+        path, _, leaf = (target if target.split(".")[0] in PARTS
+                         else self.names.ours(target)).rpartition(".")
         return getattr(super().get_submodule(path), leaf)
 
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
-            found = None if name.startswith("_") or "names" not in self.__dict__ else resolve(self, name)
+            known = not name.startswith("_") and "names" in self.__dict__
+            found = resolve(self, name) if known else None
             if found is None:
                 raise AttributeError(_no_path(self, name)) from None
             return found
@@ -156,7 +161,7 @@ class PublicFace(nn.Module):
 
 
 class View:
-    """An inner path of the ecosystem's module tree: attributes, indices and parameters of all below it."""
+    """An inner path of the ecosystem's module tree: attributes, indices, parameters below it."""
 
     def __init__(self, model: PublicFace, path: str) -> None:
         self.__dict__.update(_model=model, _path=path)
@@ -166,7 +171,8 @@ class View:
         """Our module that holds what this path holds, if there is one."""
         return _common(self._model, self._path)
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
+    def named_parameters(self, prefix: str = "",
+                         recurse: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
         """(name relative to this path, parameter) of all below it."""
         start = f"{self._path}."
         for name, parameter in self._model.named_parameters():
@@ -180,7 +186,8 @@ class View:
     def state_dict(self) -> dict[str, Tensor]:
         """The tensors below this path."""
         start = f"{self._path}."
-        return {name[len(start) :]: t for name, t in self._model.state_dict().items() if name.startswith(start)}
+        return {name[len(start) :]: t for name, t in self._model.state_dict().items()
+                if name.startswith(start)}
 
     def requires_grad_(self, requires_grad: bool = True) -> View:
         """Freeze or unfreeze all below this path."""
@@ -202,12 +209,13 @@ class View:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.module is None:
-            raise TypeError(f"{self._path} is no module that can be called: this architecture is built differently "
-                            "inside. Do: call the model or one of its layers")
+            raise TypeError(f"{self._path} is no module that can be called: this architecture is "
+                            "built differently inside. Do: call the model or one of its layers")
         return self.module(*args, **kwargs)
 
     def __len__(self) -> int:
-        indices = {ours[len(self._path) + 1 :].split(".")[0] for ours, _ in self._model.named_parameters()
+        indices = {ours[len(self._path) + 1 :].split(".")[0]
+                   for ours, _ in self._model.named_parameters()
                    if ours.startswith(f"{self._path}.")}
         return sum(index.isdigit() for index in indices)
 
@@ -237,7 +245,8 @@ def resolve(model: PublicFace, path: str) -> Any:
     whole = model.whole(path)  # type: ignore[operator]
     if whole is not None:
         return whole
-    return View(model, path) if any(_ours_at(model, below) is not None for _, below in model.names.below(path)) \
+    return View(model, path) if any(_ours_at(model, below) is not None
+                                    for _, below in model.names.below(path)) \
         else None
 
 
@@ -256,10 +265,12 @@ def _ours_at(model: PublicFace, ours: str) -> Any:
     for part in ours.split("."):
         if part == "*":
             return here
-        inside = (here._modules, here._parameters, here._buffers) if isinstance(here, nn.Module) else ()
+        if not isinstance(here, nn.Module):
+            return getattr(here, part, None)
+        inside = (here._modules, here._parameters, here._buffers)
         found = next((place[part] for place in inside if place.get(part) is not None), None)
         if found is None:
-            return None if isinstance(here, nn.Module) and not hasattr(type(here), part) else getattr(here, part, None)
+            return getattr(here, part) if hasattr(type(here), part) else None
         here = found
     return here
 
@@ -294,23 +305,29 @@ def _copy(model: nn.Module, ours: str, name: str, tensor: Tensor, assign: bool) 
     module = nn.Module.get_submodule(model, path)
     old = getattr(module, leaf)
     if old.shape != tensor.shape:
-        raise CheckpointError(f"{type(model).__name__}: tensor {name!r} has shape {tuple(tensor.shape)}, expected "
-                              f"{tuple(old.shape)}. Do: load a state of a model with the same config")
+        raise CheckpointError(f"{type(model).__name__}: tensor {name!r} has shape "
+                              f"{tuple(tensor.shape)}, expected {tuple(old.shape)}. Do: load a "
+                              "state of a model with the same config")
     if assign:
-        wanted = nn.Parameter(tensor.detach(), old.requires_grad) if isinstance(old, nn.Parameter) else tensor
-        setattr(module, leaf, wanted)
+        if isinstance(old, nn.Parameter):
+            tensor = nn.Parameter(tensor.detach(), old.requires_grad)
+        setattr(module, leaf, tensor)
     else:
         old.data.copy_(tensor)
 
 
-def _incompatible(title: str, missing: list[str], unexpected: list[str], places: Mapping[str, Any]) -> str:
+def _incompatible(title: str, missing: list[str], unexpected: list[str],
+                  places: Mapping[str, Any]) -> str:
     parts = []
     if missing:
-        parts.append(f"missing: {', '.join(map(repr, missing[:6]))}" + (" ..." if len(missing) > 6 else ""))
+        parts.append(f"missing: {', '.join(map(repr, missing[:6]))}"
+                     + (" ..." if len(missing) > 6 else ""))
     if unexpected:
-        parts.append(f"unexpected: {', '.join(map(repr, unexpected[:6]))}" + (" ..." if len(unexpected) > 6 else "")
+        parts.append(f"unexpected: {', '.join(map(repr, unexpected[:6]))}"
+                     + (" ..." if len(unexpected) > 6 else "")
                      + nearest(unexpected[0], places))
-    return f"{title}.load_state_dict: {'; '.join(parts)}. Do: load a state of the same architecture, or strict=False"
+    return (f"{title}.load_state_dict: {'; '.join(parts)}. "
+            "Do: load a state of the same architecture, or strict=False")
 
 
 def _no_path(model: nn.Module, path: str) -> str:

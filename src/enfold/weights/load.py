@@ -1,4 +1,4 @@
-"""Loading: every tensor of the checkpoint lands, every slot of the model is filled, or it raises by name.
+"""Loading: every tensor of the checkpoint lands, every slot of the model is filled, or it raises.
 
 What may be absent: a head that the checkpoint never had (initialised and said once, by name).
 What may be left over: heads of the same family, and what the family's `drop` patterns list.
@@ -30,10 +30,10 @@ log = logging.getLogger("enfold")
 class Terms:
     """How a checkpoint is to be read into a model.
 
-    `names`: the architecture's table; `family`: the tables of all architectures of the family, whose
-    tensors may be left over; `prefixes`: the body's prefix here, then in the family.
-    `complete`: the checkpoint claims to have this very architecture, so no head of it may be absent.
-    `tie`: what the caller said of ties, None for nothing.
+    `names`: the architecture's table; `family`: the tables of all architectures of the family,
+    whose tensors may be left over; `prefixes`: the body's prefix here, then in the family.
+    `complete`: the checkpoint claims to have this very architecture, so no head of it may be
+    absent. `tie`: what the caller said of ties, None for nothing.
     """
 
     title: str
@@ -71,7 +71,8 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     for slot in wanted:
         value = _read(slot, keys, checkpoint, terms, report)
         if value is None:
-            value = torch.empty(slot.tensor.shape, dtype=_dtype(slot.tensor, terms), device=terms.device)
+            value = torch.empty(slot.tensor.shape, dtype=_dtype(slot.tensor, terms),
+                                device=terms.device)
             fresh.append(slot)
         slot.put(model, value)
     lacking = [slot for slot in fresh if not slot.computed]
@@ -79,12 +80,14 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     initialise(model, [slot.name for slot in fresh], terms.std)
     report.new = [terms.names.theirs(slot.name) for slot in lacking]
     if report.new:
-        log.warning("%s: not in the checkpoint, so newly initialised: %s. Train the model before using it",
+        log.warning("%s: not in the checkpoint, so newly initialised: %s. Train the model before "
+                    "using it",
                     terms.title, ", ".join(report.new))
     return report
 
 
-def _match(checkpoint: Checkpoint, terms: Terms, known: set[str], report: Report) -> dict[str, list[str]]:
+def _match(checkpoint: Checkpoint, terms: Terms, known: set[str],
+           report: Report) -> dict[str, list[str]]:
     """Our name -> the checkpoint's keys for it.  A key that belongs nowhere raises."""
     found: dict[str, list[str]] = {}
     unexpected = []
@@ -102,7 +105,7 @@ def _match(checkpoint: Checkpoint, terms: Terms, known: set[str], report: Report
 
 
 def spellings(key: str, prefixes: tuple[str, str]) -> list[str]:
-    """The ways a key of a checkpoint may be meant: as it is, with the body's prefix put on or changed."""
+    """What a key of a checkpoint may mean: itself, or with the body's prefix put on or changed."""
     stem, _, leaf = key.rpartition(".")
     if leaf in ("gamma", "beta"):  # what TensorFlow called weight and bias of a norm
         key = f"{stem}.{'weight' if leaf == 'gamma' else 'bias'}"
@@ -158,8 +161,9 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
         if not terms.ignore_mismatched_sizes:
             raise CheckpointError(
                 f"{terms.title}: tensor {key!r} has shape {tuple(value.shape)}, expected "
-                f"{tuple(slot.tensor.shape)} ({terms.names.line(slot.name)}). Do: check config.json against the "
-                "weights, or load with ignore_mismatched_sizes=True to initialise it anew")
+                f"{tuple(slot.tensor.shape)} ({terms.names.line(slot.name)}). Do: check "
+                "config.json against the weights, or load with ignore_mismatched_sizes=True to "
+                "initialise it anew")
         return None
     return value.to(device=terms.device, dtype=_dtype(value, terms))
 
@@ -177,8 +181,9 @@ def _check_ties(value: Tensor, present: list[str], checkpoint: Checkpoint, terms
         same = twin.data_ptr() == value.data_ptr() and twin.shape == value.shape
         if not same and not (twin.shape == value.shape and torch.equal(twin, value)):
             raise CheckpointError(
-                f"{terms.title}: the config ties {present[0]!r} and {other!r}, but the checkpoint holds both with "
-                "different values. Do: pass tie_word_embeddings=False to use both, or True to use the first for both")
+                f"{terms.title}: the config ties {present[0]!r} and {other!r}, but the checkpoint "
+                "holds both with different values. Do: pass tie_word_embeddings=False to use "
+                "both, or True to use the first for both")
 
 
 def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpoint, terms: Terms,
@@ -191,7 +196,8 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
         part = _part(slot.name)
         partly = any(_part(name) == part for name in keys)
         claimed = terms.complete and part == "head"
-        if theirs not in reshaped and (part == "body" or (partly and not report.mismatched) or claimed):
+        if theirs not in reshaped and (part == "body" or (partly and not report.mismatched)
+                                       or claimed):
             bad.append((slot.name, theirs))
     if not bad:
         return
@@ -199,9 +205,9 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
     more = f", nor {', '.join(repr(other) for _, other in bad[1:6])}" if len(bad) > 1 else ""
     more += f" and {len(bad) - 6} more" if len(bad) > 6 else ""
     raise CheckpointError(
-        f"{terms.title}: checkpoint has no tensor {theirs!r}{more} (needed by {terms.names.line(name)})"
-        f"{nearest(theirs, checkpoint.keys())}. Do: check that config.json belongs to these weights"
-        f"{_tie_hint(name)}")
+        f"{terms.title}: checkpoint has no tensor {theirs!r}{more} (needed by "
+        f"{terms.names.line(name)}){nearest(theirs, checkpoint.keys())}. Do: check that "
+        f"config.json belongs to these weights{_tie_hint(name)}")
 
 
 def _part(name: str) -> str:
@@ -210,11 +216,14 @@ def _part(name: str) -> str:
 
 
 def _tie_hint(name: str) -> str:
-    return ", or pass tie_word_embeddings=True if its output is the embedding" if name == "head.out.weight" else ""
+    if name != "head.out.weight":
+        return ""
+    return ", or pass tie_word_embeddings=True if its output is the embedding"
 
 
 def _unexpected(keys: list[str], terms: Terms) -> str:
     shown = ", ".join(map(repr, keys[:6])) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
     near = nearest(keys[0], terms.names.backward)
-    return (f"{terms.title}: the checkpoint holds tensors that the model has no place for: {shown}{near}. "
+    return (f"{terms.title}: the checkpoint holds tensors that the model has no place for: "
+            f"{shown}{near}. "
             "Do: check that config.json belongs to these weights (layers, architecture)")

@@ -3,9 +3,8 @@
     {"attn.{q,k}": "self_attn.{q_proj,k_proj}"}         braces pair up, in order
     scope("layers.*", "model.layers.*", {...})          `*` is an index, the same on both sides
     {"attn.qkv": T("attn.c_attn")}                      the weight is stored transposed (Conv1D)
-    {"encoder.embed.token": ("shared", "encoder.embed_tokens")}     the first is the name, the others
-                                                                   are further names that files use
-An entry names a module or a parameter; what is below it keeps its path (`.weight`, `.lora_A.default.weight`).
+    {"embed.token": ("shared", "embed_tokens")}         the first is the name; files use the others
+An entry names a module or parameter; what is below keeps its path.
 """
 
 from __future__ import annotations
@@ -39,7 +38,8 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 
 def scope(ours: str, theirs: str, names: Names) -> dict[str, Theirs]:
     """`names` below a prefix on either side; an empty prefix adds nothing."""
-    return {_join(ours, key): _map(value, lambda name: _join(theirs, name)) for key, value in names.items()}
+    return {_join(ours, key): _map(value, lambda name: _join(theirs, name))
+            for key, value in names.items()}
 
 
 def expand(names: Names) -> dict[str, Theirs]:
@@ -126,13 +126,14 @@ class NameTable:
         parts = theirs.split(".")
         for line, ours in self.backward.items():
             pattern = line.split(".")
-            if len(pattern) > len(parts) and all(p in (s, "*") for p, s in zip(pattern, parts, strict=False)):
+            if len(pattern) > len(parts) and all(p in (s, "*")
+                                                 for p, s in zip(pattern, parts, strict=False)):
                 numbers = [s for p, s in zip(pattern, parts, strict=False) if p == "*"]
                 yield _fill(line, numbers), _fill(ours, numbers)
 
 
 def _translate(name: str, table: Mapping[str, str]) -> str:
-    """The longest line that begins `name`; a number in it is an index (`*`) or stands in the line itself."""
+    """By the longest line that begins `name`; numbers are indices (`*`) or part of the line."""
     path = name.split(".")
     for end in range(len(path), 0, -1):
         for pattern in _patterns(path[:end]):

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 def to_save(model: nn.Module, names: NameTable) -> dict[str, Tensor]:
-    """The tensors of body and head by their names; ties once, computed ones only if a file gave others."""
+    """Tensors of body and head by their names; ties once, computed ones if a file gave others."""
     return {names.theirs(slot.name): slot.tensor.detach() for slot in slots(model)
             if not (slot.computed and _as_computed(model, slot))}
 
 
 def _as_computed(model: nn.Module, slot: Slot) -> bool:
     module = nn.Module.get_submodule(model, slot.name.rpartition(".")[0])
-    return bool(torch.equal(slot.tensor, module.compute().to(slot.tensor)))  # type: ignore[operator]
+    computed = module.compute()  # type: ignore[operator]
+    return torch.equal(slot.tensor, computed.to(slot.tensor))

@@ -35,7 +35,8 @@ class Slot:
                 continue
             old = module._parameters[leaf]
             wanted = value.is_floating_point() and (old is None or old.requires_grad)
-            parameter = parameter if parameter is not None else nn.Parameter(value, requires_grad=wanted)
+            if parameter is None:
+                parameter = nn.Parameter(value, requires_grad=wanted)
             module._parameters[leaf] = parameter
 
 
@@ -51,7 +52,7 @@ def slots(root: nn.Module) -> list[Slot]:
 
 
 def members(root: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
-    """(our name, tensor, whether it is computed) of each parameter and persistent buffer, ties repeated."""
+    """(our name, tensor, is it computed) of parameters and persistent buffers, ties repeated."""
     for part in PARTS:
         top = root._modules.get(part)
         if top is None:

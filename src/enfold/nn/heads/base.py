@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from enfold.config import Config
 from enfold.nn.outputs import BaseModelOutput, ModelOutput, Seq2SeqModelOutput
@@ -17,7 +17,7 @@ from enfold.spec import Base, Stack
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a head may need beside the hidden states: the ids, the pooled first token, the targets."""
+    """What a head may need beside the hidden states: ids, the pooled first token, targets."""
 
     ids: Tensor | None = None
     pool: Callable[[Tensor], Tensor] | None = None
@@ -28,7 +28,7 @@ class Run:
 
 
 class HeadModule(nn.Module):
-    """A head: `forward(hidden [B, T, D], run)` gives the named results, loss first where targets are given."""
+    """A head: `forward(hidden [B, T, D], run)` gives results by name, with targets a loss."""
 
     targets: ClassVar[tuple[str, ...]] = ("labels",)
     output: ClassVar[type[ModelOutput]]
@@ -55,7 +55,8 @@ class BaseHead(HeadModule):
         self.pooled = spec.pooled
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
-        return {"last_hidden_state": hidden, "pooler_output": run.pool(hidden) if run.pool else None}
+        return {"last_hidden_state": hidden, "pooler_output": run.pool(hidden) if run.pool
+                else None}
 
 
 def dropped(x: Tensor, rate: float, training: bool) -> Tensor:
@@ -64,7 +65,7 @@ def dropped(x: Tensor, rate: float, training: bool) -> Tensor:
 
 
 def last_rows(hidden: Tensor, keep: int | Tensor) -> Tensor:
-    """The last `keep` positions of hidden [B, T, D] (0: all), or those that a tensor of indices names."""
+    """The last `keep` positions of hidden [B, T, D] (0: all), or those of a tensor of indices."""
     if isinstance(keep, Tensor):
         return hidden[:, keep]
     return hidden[:, -keep:] if keep else hidden

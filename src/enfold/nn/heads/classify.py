@@ -25,7 +25,8 @@ from enfold.spec import MultipleChoice, SequenceClassifier, Span, Stack, TokenCl
 class PooledHead(HeadModule):
     """Pooling, then an optional dense layer, then the classes."""
 
-    def _layers(self, spec: SequenceClassifier | MultipleChoice, dim: int, count: int, bias: bool) -> None:
+    def _layers(self, spec: SequenceClassifier | MultipleChoice, dim: int, count: int,
+                bias: bool) -> None:
         self.pooled = spec.pool == "pooler"
         self.dense = nn.Linear(dim, dim) if spec.hidden else None
         self.act = activation(spec.hidden)
@@ -54,7 +55,7 @@ class SequenceHead(PooledHead):
         logits, labels = self.scores(hidden, run), run.targets.get("labels")
         if labels is None:
             return {"logits": logits}
-        if self.config.problem_type is None:  # settled by the first labels seen, as the reference does
+        if self.config.problem_type is None:  # settled by the first labels, as in the reference
             self.config.problem_type = losses.problem_type(self.config.num_labels, labels)
         return {"loss": losses.classes(logits, labels, self.config.problem_type), "logits": logits}
 
@@ -73,7 +74,8 @@ class MultipleChoiceHead(PooledHead):
         if run.choices:
             logits = logits.view(-1, run.choices)
         labels = run.targets.get("labels")
-        return {"loss": None if labels is None else losses.cross_entropy(logits, labels), "logits": logits}
+        return {"loss": None if labels is None else losses.cross_entropy(logits, labels),
+                "logits": logits}
 
 
 class TokenHead(HeadModule):
@@ -86,8 +88,10 @@ class TokenHead(HeadModule):
         self.out = nn.Linear(body.dim, config.num_labels)
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
-        logits, labels = self.out(dropped(hidden, self.spec.dropout, self.training)), run.targets.get("labels")
-        return {"loss": None if labels is None else losses.tokens(logits, labels, run.items), "logits": logits}
+        logits, labels = self.out(dropped(hidden, self.spec.dropout,
+                                          self.training)), run.targets.get("labels")
+        return {"loss": None if labels is None else losses.tokens(logits, labels, run.items),
+                "logits": logits}
 
 
 class SpanHead(HeadModule):
@@ -103,9 +107,11 @@ class SpanHead(HeadModule):
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         start, end = self.out(dropped(hidden, self.spec.dropout, self.training)).unbind(-1)
         start, end = start.contiguous(), end.contiguous()
-        targets = [run.targets.get(name) for name in self.targets]
-        loss = None if targets[0] is None or targets[1] is None else losses.span(start, end, targets[0], targets[1])
-        return {"loss": loss, "start_logits": start, "end_logits": end}
+        fields: dict[str, Tensor | None] = {"start_logits": start, "end_logits": end}
+        first, last = (run.targets.get(name) for name in self.targets)
+        if first is not None and last is not None:
+            fields["loss"] = losses.span(start, end, first, last)
+        return fields
 
 
 class NextSentenceHead(HeadModule):
@@ -119,8 +125,10 @@ class NextSentenceHead(HeadModule):
         self.out = nn.Linear(body.dim, 2)
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
-        logits, labels = self.out(pool(hidden, run, "pooler", self.config)), run.targets.get("labels")
-        return {"loss": None if labels is None else losses.cross_entropy(logits, labels), "logits": logits}
+        logits, labels = self.out(pool(hidden, run, "pooler",
+                                       self.config)), run.targets.get("labels")
+        return {"loss": None if labels is None else losses.cross_entropy(logits, labels),
+                "logits": logits}
 
 
 def pool(hidden: Tensor, run: Run, how: str, config: Config) -> Tensor:
@@ -140,8 +148,9 @@ def pool(hidden: Tensor, run: Run, how: str, config: Config) -> Tensor:
 def _last_token(hidden: Tensor, ids: Tensor | None, pad: int | None) -> Tensor:
     batch, length = hidden.shape[:2]
     if pad is None and batch > 1:
-        raise InputError("texts are classified by their last token, but config.pad_token_id is not set, so the last "
-                         f"token of {batch} texts of different lengths can't be told. "
+        raise InputError("texts are classified by their last token, but config.pad_token_id is "
+                         f"not set, so the last token of {batch} texts of different lengths can't "
+                         "be told. "
                          "Do: model.config.pad_token_id = tokenizer.pad_token_id")
     if pad is None or ids is None:
         return torch.full((batch,), length - 1, device=hidden.device)
@@ -151,11 +160,13 @@ def _last_token(hidden: Tensor, ids: Tensor | None, pad: int | None) -> Tensor:
 
 def _last_eos(ids: Tensor | None, eos: int | None) -> Tensor:
     if ids is None:
-        raise InputError("texts are classified by their end token, which needs input_ids. Do: pass input_ids")
+        raise InputError("texts are classified by their end token, which needs input_ids. Do: "
+                         "pass input_ids")
     found = ids.eq(eos) if eos is not None else torch.zeros_like(ids, dtype=torch.bool)
     counts = found.sum(1)
     if bool((counts != counts[0]).any()) or int(counts[0]) == 0:
-        raise InputError(f"each text needs the same number of end tokens (id {eos}), got {counts.tolist()}. "
+        raise InputError(f"each text needs the same number of end tokens (id {eos}), got "
+                         f"{counts.tolist()}. "
                          "Do: use the tokenizer of this model, which ends each text with one")
     places = torch.arange(ids.shape[1], device=ids.device)
     return (places * found).argmax(-1)

@@ -54,7 +54,7 @@ class CausalHead(VocabularyHead):
 
 
 class MaskedHead(VocabularyHead):
-    """The Module of `spec.MaskedLM`, with the next-sentence logits of pre-training if it has them."""
+    """The Module of `spec.MaskedLM`, with pre-training's next-sentence logits if it has them."""
 
     output: type[ModelOutput] = MaskedLMOutput  # type: ignore[misc]
 
@@ -63,7 +63,8 @@ class MaskedHead(VocabularyHead):
         self.sentence = nn.Linear(body.dim, 2) if spec.sentence else None
         self.pooled = spec.sentence
         if spec.sentence:
-            self.output, self.targets = PreTrainingOutput, ("labels", "next_sentence_label")  # type: ignore[misc]
+            self.output = PreTrainingOutput
+            self.targets = ("labels", "next_sentence_label")  # type: ignore[misc]
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         logits, labels = self.logits(hidden), run.targets.get("labels")
@@ -71,7 +72,8 @@ class MaskedHead(VocabularyHead):
         if self.sentence is None or run.pool is None:
             return {"loss": loss, "logits": logits}
         follows, label = self.sentence(run.pool(hidden)), run.targets.get("next_sentence_label")
-        loss = None if loss is None or label is None else loss + losses.cross_entropy(follows, label)
+        if loss is not None:
+            loss = None if label is None else loss + losses.cross_entropy(follows, label)
         return {"loss": loss, "prediction_logits": logits, "seq_relationship_logits": follows}
 
 
@@ -111,12 +113,16 @@ class DoubleHead(VocabularyHead):
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         logits, labels = self.logits(hidden), run.targets.get("labels")
-        loss = None if labels is None else losses.cross_entropy(logits[..., :-1, :], labels[..., 1:])
+        loss = None
+        if labels is not None:
+            loss = losses.cross_entropy(logits[..., :-1, :], labels[..., 1:])
         place = run.targets.get("mc_token_ids")
         if place is None:
             place = hidden.new_full(hidden.shape[:-2], hidden.shape[-2] - 1, dtype=torch.long)
-        chosen = hidden.gather(-2, place[..., None, None].expand(*place.shape, 1, hidden.shape[-1])).squeeze(-2)
-        scores = self.act(self.choice(dropped(chosen, self.spec.dropout, self.training))).squeeze(-1)
+        rows = place[..., None, None].expand(*place.shape, 1, hidden.shape[-1])
+        chosen = hidden.gather(-2, rows).squeeze(-2)
+        scores = self.act(self.choice(dropped(chosen, self.spec.dropout,
+                                              self.training))).squeeze(-1)
         answer = run.targets.get("mc_labels")
         mc_loss = None if answer is None else losses.cross_entropy(scores, answer)
         return {"loss": loss, "mc_loss": mc_loss, "logits": logits, "mc_logits": scores}
