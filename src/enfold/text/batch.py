@@ -124,9 +124,13 @@ class BatchEncoding(dict[str, Any]):
         """Turn lists into tensors, in place: "pt" or "np"; None changes nothing."""
         if tensor_type is None:
             return self
+        kind = str(getattr(tensor_type, "value", tensor_type))
+        if kind not in ("pt", "np"):
+            raise TokenizerError(f"return_tensors={kind!r} is not known: expected 'pt', 'np' or "
+                                 "None")
         for key, value in self.items():
-            if not _is_tensor(value):
-                self[key] = _tensor(key, [value] if prepend_batch_axis else value, tensor_type)
+            if not _is_tensor(value, kind):
+                self[key] = _tensor(key, [value] if prepend_batch_axis else value, kind)
         return self
 
     def tokens(self, batch_index: int = 0) -> list[str]:
@@ -205,21 +209,20 @@ def _optional(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, np.ndarray) or type(value).__module__.startswith("torch")
+def _is_tensor(value: Any, kind: str) -> bool:
+    if kind == "np":
+        return isinstance(value, np.ndarray)
+    return type(value).__module__.partition(".")[0] == "torch"
 
 
 def _tensor(key: str, value: Any, kind: str) -> Any:
     """A list of numbers, or a nested list of equal lengths, as a tensor (int64 for integers)."""
-    kind = str(getattr(kind, "value", kind))
-    if kind not in ("pt", "np"):
-        raise TokenizerError(f"return_tensors={kind!r} is not known: expected 'pt', 'np' or None")
     try:
         array = _stack(value)
         if kind == "np":
             return array
         torch = require("torch")
-        if array.dtype == np.float64 and not _is_tensor(_first(value)):
+        if array.dtype == np.float64 and isinstance(value, list) and not hasattr(value[0], "dtype"):
             return torch.tensor(value)  # python floats become torch's default dtype
         return torch.from_numpy(array)
     except (ValueError, TypeError, OverflowError) as error:
@@ -230,13 +233,9 @@ def _tensor(key: str, value: Any, kind: str) -> Any:
 
 
 def _stack(value: Any) -> np.ndarray[Any, Any]:
-    if isinstance(value, list) and value and type(value[0]).__module__.startswith("torch"):
+    if isinstance(value, list) and value and _is_tensor(value[0], "pt"):
         value = [item.detach().cpu().numpy() for item in value]
     array = np.asarray(value)
     if array.dtype == object or array.dtype.kind in "US":
         raise TypeError(f"can't stack {array.dtype}")
     return array.astype(np.int64) if array.size == 0 else array
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, (list, tuple)) and value else value

@@ -125,8 +125,8 @@ class Saver(Chatter):
         if isinstance(out.get("extra_special_tokens"), list):  # transformers 4 wants a dict there
             listed = out.pop("extra_special_tokens")
             out["additional_special_tokens"] = out.get("additional_special_tokens") or listed
-        if out.get("tokenizer_class") in OUT_OF_4:
-            out["tokenizer_class"] = OUT_OF_4[out["tokenizer_class"]]
+        name = out.get("tokenizer_class") or state["tokenizer_class"]
+        out["tokenizer_class"] = OUT_OF_4.get(name, name)
         return {key: value for key, value in out.items() if value is not None or key in read}
 
     def _changed(self, state: dict[str, Any], key: str) -> bool:

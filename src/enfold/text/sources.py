@@ -71,12 +71,12 @@ def find(name: str | Path, options: HubOptions, class_name: str | None = None,
         _collect(source, MARIAN, get)
     if not source.paired and not from_slow:
         _collect(source, [ENGINE], get)
-    if ENGINE not in source.files:
+    if ENGINE not in source.files or Path(name).is_dir():  # in a folder, to be saved along with it
         _collect(source, VOCABULARIES, get)
-        if not any(part in source.files for part in VOCABULARIES):
-            raise FileMissing(f"{name}: no tokenizer there. Looked for {ENGINE}, "
-                              f"{', '.join(VOCABULARIES)}. Is this the model's own folder or "
-                              "repository, and the right revision?")
+    if ENGINE not in source.files and not any(part in source.files for part in VOCABULARIES):
+        raise FileMissing(f"{name}: no tokenizer there. Looked for {ENGINE}, "
+                          f"{', '.join(VOCABULARIES)}. Is this the model's own folder or "
+                          "repository, and the right revision?")
     source.roles = _json(source, ROLES)
     source.added = _json(source, ADDED)
     source.template = _templates(source, get, lambda: list_files(name, options))
