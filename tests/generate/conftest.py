@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers as hf
 
-from enfold.generate.api import generate
+from enfold import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 VOCAB = 41
 IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
@@ -22,8 +23,7 @@ TINY: dict[str, Callable[[], Any]] = {
     "marian": lambda: hf.MarianMTModel(hf.MarianConfig(
         vocab_size=VOCAB, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24,
-        max_position_embeddings=64, decoder_start_token_id=0, forced_eos_token_id=2,
-        tie_word_embeddings=False, **IDS)),
+        max_position_embeddings=64, decoder_start_token_id=0, forced_eos_token_id=2, **IDS)),
     "t5": lambda: hf.T5ForConditionalGeneration(hf.T5Config(
         vocab_size=VOCAB, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2,
         decoder_start_token_id=0, **IDS)),
@@ -41,58 +41,25 @@ def perturbed(family: str) -> Any:
     matrix, table, seed = RANDOM[family]
     torch.manual_seed(seed)
     model = TINY[family]()
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
+        if "embed_positions" in name:
+            continue  # sinusoids are computed, not read
         scale = 0.1 if parameter.dim() == 1 else table if parameter.shape[0] == VOCAB else matrix
         parameter.data.add_(torch.randn(parameter.shape) * scale)
+    for name, buffer in model.named_buffers():
+        if name == "final_logits_bias":
+            buffer.normal_(std=0.3)
     return model.eval()
 
 
-class PastOf:
-    """transformers' cache behind the calls that enfold's has."""
-
-    def __init__(self, cache: Any) -> None:
-        self.cache = cache
-
-    def get_seq_length(self) -> int:
-        return self.cache.get_seq_length()
-
-    def reorder(self, rows: Any) -> None:
-        self.cache.reorder_cache(rows)
-
-    def crop(self, length: int) -> None:
-        self.cache.crop(length)
-
-
-class Adapter:
-    """A transformers model, called as enfold's are."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.config = model, model.config
-        self.generation_config = model.generation_config
-        self.main_input_name, self.device = model.main_input_name, model.device
-        self.get_encoder, self.get_input_embeddings = model.get_encoder, model.get_input_embeddings
-        self.forward = model.forward
-
-    def new_cache(self, batch_size: int, max_length: int) -> PastOf:
-        cache = hf.DynamicCache(config=self.config)
-        if self.config.is_encoder_decoder:
-            cache = hf.EncoderDecoderCache(cache, hf.DynamicCache(config=self.config))
-        return PastOf(cache)
-
-    def __call__(self, past_key_values: Any = None, **kwargs: Any) -> Any:
-        past = None if past_key_values is None else past_key_values.cache
-        return self.model(past_key_values=past, **kwargs)
-
-    def generate(self, *args: Any, **kwargs: Any) -> Any:
-        return generate(self, *args, **kwargs)
-
-
 class Pair:
-    """The same model twice: `hf` the reference, `ours`."""
+    """The same model twice: `hf` the reference, `ours` loaded from what it saved to `folder`."""
 
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: str, folder: Path) -> None:
         self.hf = perturbed(family)
-        self.ours = Adapter(self.hf)
+        self.hf.save_pretrained(folder)
+        auto = AutoModelForSeq2SeqLM if family in SEQ2SEQ else AutoModelForCausalLM
+        self.ours = auto.from_pretrained(folder)
 
     def both(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """What both generate, ours first."""
@@ -100,8 +67,8 @@ class Pair:
 
 
 @pytest.fixture(scope="session")
-def pairs() -> dict[str, Pair]:
-    return {family: Pair(family) for family in TINY}
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
+    return {family: Pair(family, tmp_path_factory.mktemp(family)) for family in TINY}
 
 
 def prompts(batch: int = 3, length: int = 7, seed: int = 0) -> Any:

@@ -14,3 +14,24 @@
     output      what generate returns with return_dict_in_generate
     scores      the scores of the tokens that were chosen
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+PUBLIC = {
+    "generate": "api", "GenerationConfig": "config", "decode": "loop", "Session": "session",
+    "compute_transition_scores": "scores",
+    "LogitsProcessor": "processors", "LogitsProcessorList": "processors",
+    "StoppingCriteria": "stopping", "StoppingCriteriaList": "stopping",
+    "BaseStreamer": "stream", "TextStreamer": "stream", "TextIteratorStreamer": "stream",
+    "AsyncTextIteratorStreamer": "stream",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when they are asked for: some need torch, some don't."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)

@@ -151,7 +151,7 @@ def _encode(
             given["attention_mask"] = mask
     if "attention_mask" in given and bool(given["attention_mask"].all()):
         del given["attention_mask"]
-    takes = accepted(encoder)
+    takes = accepted(encoder) | {"attention_mask"}
     inputs = {key: value for key, value in given.items() if key in takes and key in INTO_ENCODER}
     inputs |= {name: main} if embeds is None else {"inputs_embeds": embeds}
     return encoder(**inputs, output_attentions=config.output_attentions,
