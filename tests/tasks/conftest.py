@@ -27,16 +27,14 @@ def make(oracle: Oracle) -> Callable[..., Any]:
     loaded: dict[Any, tuple[Any, Any]] = {}
 
     def build(task: str, name: str, **arguments: Any) -> Any:
-        import transformers
-
         from enfold.tasks import pipeline
         from enfold.tasks.registry import find
 
         auto = find(task)[0].auto
         if (auto, name) not in loaded:
-            folder = oracle[0] / name
-            loaded[auto, name] = (getattr(transformers, auto).from_pretrained(folder).eval(),
-                                  transformers.AutoTokenizer.from_pretrained(folder))
+            made = pipeline(task, model=oracle[0] / name, device="cpu", **arguments)
+            loaded[auto, name] = made.model, made.tokenizer
+            return made
         model, tokenizer = loaded[auto, name]
         return pipeline(task, model=model, tokenizer=tokenizer, device="cpu", **arguments)
 

@@ -158,7 +158,7 @@ class Pipeline(ABC, Generic[O]):
         cache = {"use_cache": False} if self._accepts and "use_cache" in self._accepts else {}
         try:
             return self.model(**batch.inputs, **cache)
-        except IndexError as error:
+        except (IndexError, RuntimeError) as error:
             raise checks.explain(error, batch.lengths, self.model, self.task) from error
 
     def _scheduler(self) -> Scheduler:

@@ -111,6 +111,8 @@ class Scheduler:
 
         lengths = [len(row) for row in rows]
         width = max(lengths)
+        for row in rows if min(lengths) < width else ():
+            row.features.setdefault("attention_mask", [1] * len(row))
         inputs = {name: torch.from_numpy(self._table(rows, name, width)).to(self.device)
                   for name in rows[0].features}
         self._count(lengths, width)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from enfold.errors import InputError, TaskError, TokenizerError
+from enfold.tasks.batching import Row, is_out_of_memory
 from enfold.tasks.registry import find, fits, task_of_head
 
-if TYPE_CHECKING:
-    from enfold.tasks.batching import Row
 
 
 def describe(item: object) -> str:
@@ -87,9 +86,9 @@ def too_long(length: int, limit: int, where: str) -> InputError:
                       f"Do: pass truncation=True, max_length={limit}, or cut the text into parts")
 
 
-def explain(error: IndexError, lengths: Sequence[int], model: Any, where: str) -> Exception:
+def explain(error: Exception, lengths: Sequence[int], model: Any, where: str) -> Exception:
     """`error` of a model's forward, or what it means if rows are longer than the config allows."""
     limit = model.config.to_dict().get("max_position_embeddings")
-    if limit and max(lengths) > limit:
+    if limit and max(lengths) > limit and not is_out_of_memory(error):
         return too_long(max(lengths), limit, where)
     return error

@@ -107,10 +107,18 @@ class QuestionAnsweringPipeline(Pipeline[Options]):
         limit = options.max_question_len
         questions = [self._question(e.question_text, limit) for e in examples]
         contexts = [e.context_text for e in examples]
-        encoded = self.encode(
-            *((questions, contexts) if first else (contexts, questions)), padding=options.padding,
-            truncation="only_second" if first else "only_first", max_length=longest, stride=stride,
-            return_token_type_ids=True, return_overflowing_tokens=True, return_offsets_mapping=True)
+        try:
+            encoded = self.encode(
+                *((questions, contexts) if first else (contexts, questions)),
+                padding=options.padding, truncation="only_second" if first else "only_first",
+                max_length=longest, stride=stride, return_token_type_ids=True,
+                return_overflowing_tokens=True, return_offsets_mapping=True)
+        except Exception as error:  # the tokenizers engine raises no narrower class
+            if "too short" not in str(error):
+                raise
+            raise InputError(f"{self.task}: a question leaves no room for the context in "
+                             f"max_seq_len={longest} tokens with doc_stride={stride}. "
+                             "Do: pass max_question_len, or a larger max_seq_len") from error
         rows = self.rows_of(encoded, encoded["overflow_to_sample_mapping"])
         for line, row in enumerate(rows):
             if "token_type_ids" not in self.tokenizer.model_input_names:
@@ -146,6 +154,8 @@ class QuestionAnsweringPipeline(Pipeline[Options]):
         if options.handle_impossible_answer:
             null = min([1_000_000.0, *(found.null for _, found in rows)])
             ranked.append({"score": null, "start": 0, "end": 0, "answer": ""})
+        if not ranked:
+            ranked.append({"score": 0.0, "start": 0, "end": 0, "answer": ""})
         ranked = sorted(ranked, key=lambda answer: -answer["score"])[:options.answers]
         return ranked[0] if len(ranked) == 1 else ranked
 

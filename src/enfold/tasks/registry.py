@@ -119,4 +119,5 @@ def fits(task: Task, class_name: str) -> bool:
 
 def load_auto(name: str) -> Any:
     """An Auto class of enfold by name."""
-    return getattr(import_module("enfold"), name)
+    home = "enfold.text" if name == "AutoTokenizer" else "enfold.auto"
+    return getattr(import_module(home), name)

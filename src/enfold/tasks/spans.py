@@ -34,7 +34,7 @@ def best_spans(start: torch.Tensor, end: torch.Tensor, allowed: torch.Tensor, to
     scores, index = band.topk(min(top_k, band.shape[1]))
     width, first = index // start.shape[1], index % start.shape[1]
     last = (first + width).clamp(max=start.shape[1] - 1)
-    inside = allowed.gather(1, first) & allowed.gather(1, last) & (scores >= 0)
+    inside = allowed.gather(1, first) & allowed.gather(1, last) & (scores > 0)
     rows = zip(first.tolist(), last.tolist(), scores.tolist(), inside.tolist(), null, strict=True)
     return [Spans([(a, b, score) for a, b, score, ok in zip(*row[:4], strict=True) if ok], row[4])
             for row in rows]

@@ -112,7 +112,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
         parts = self.task.split("_")
         if source is None and target is None and len(parts) == 4:
             source, target = parts[1], parts[3]
-        if not hasattr(self.tokenizer, "src_lang"):
+        if not self._multilingual():
             return resolved
         if source is None or target is None:
             raise InputError(f"{self.task}: this model translates between many languages, got "
@@ -120,6 +120,11 @@ class TranslationPipeline(Text2TextGenerationPipeline):
         self.tokenizer.src_lang = source
         start = {"forced_bos_token_id": self._language(target)}
         return replace(resolved, rest=resolved.rest | start)
+
+    def _multilingual(self) -> bool:
+        """Whether the tokenizer marks texts with their language."""
+        kind = getattr(self.tokenizer, "kind", None)
+        return bool(kind.language) if kind is not None else hasattr(self.tokenizer, "src_lang")
 
     def _language(self, name: str) -> int:
         """The token that starts a text in this language."""
