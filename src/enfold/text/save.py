@@ -43,6 +43,9 @@ class Saver(Chatter):
         if legacy_format:
             raise NotImplementedError("legacy_format=True: files for slow tokenizers are not "
                                       "written from a tokenizer.json. Do: leave it out")
+        if hub and not push_to_hub:
+            raise TokenizerError(f"save_pretrained: {', '.join(hub)} only mean something with "
+                                 "push_to_hub=True")
         folder = Path(save_directory)
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         names = []
@@ -54,9 +57,6 @@ class Saver(Chatter):
                 names.append(str(folder / f"{prefix}{name}"))
         if push_to_hub:
             self._push(folder, hub.pop("repo_id", None) or folder.name, hub)
-        elif hub:
-            raise TokenizerError(f"save_pretrained: {', '.join(hub)} only mean something with "
-                                 "push_to_hub=True")
         return tuple(names)
 
     def push_to_hub(self, repo_id: str, **hub: Any) -> Any:

@@ -150,7 +150,7 @@ def _read_doc(doc: str) -> tuple[str, dict[str, str], str | None]:
     """A docstring's description, arguments, and return value."""
     heads = list(HEADER.finditer(doc))
     ends = [*(head.start() for head in heads[1:]), len(doc)]
-    parts = {head[1]: doc[head.end():end] for head, end in zip(heads, ends, strict=True)}
+    parts = {head[1]: doc[head.end():end] for head, end in zip(heads, ends, strict=False)}
     about = doc[: heads[0].start()] if heads else doc
     returned = parts.get("Returns")
     return about.strip(), _read_args(parts.get("Args", "")), returned and returned.strip()

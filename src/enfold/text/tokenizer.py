@@ -26,8 +26,8 @@ from enfold.text.sources import ENGINE, Source, find, from_files
 from enfold.text.special import ROLES, as_special
 from enfold.text.vocabulary import NewToken
 
-FILES = {"tokenizer_file": ENGINE, "merges_file": "merges.txt", "source_spm": "source.spm",
-         "target_spm": "target.spm", "target_vocab_file": "target_vocab.json"}
+FILES = {"source_spm": "source.spm", "target_spm": "target.spm",
+         "target_vocab_file": "target_vocab.json"}
 
 
 class Tokenizer(Languages):
@@ -41,9 +41,12 @@ class Tokenizer(Languages):
     name_or_path: str
     verbose: bool
 
-    def __init__(self, tokenizer_object: Rust | Tokenizer | None = None,
-                 vocab_file: str | Path | None = None, **options: Any) -> None:
-        paths = {FILES[key]: Path(options.pop(key)) for key in FILES if options.get(key)}
+    def __init__(self, vocab_file: str | Path | None = None, merges_file: str | Path | None = None,
+                 tokenizer_file: str | Path | None = None,
+                 tokenizer_object: Rust | Tokenizer | None = None, **options: Any) -> None:
+        given = {"merges.txt": merges_file, ENGINE: tokenizer_file,
+                 **{name: options.pop(key, None) for key, name in FILES.items()}}
+        paths = {name: Path(path) for name, path in given.items() if path is not None}
         if vocab_file is not None:
             paths[self._vocabulary_name(Path(vocab_file))] = Path(vocab_file)
         if isinstance(tokenizer_object, Tokenizer):
