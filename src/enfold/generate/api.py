@@ -226,7 +226,8 @@ def _generator(device: torch.device, seed: int | None,
 
 def _refuse_unknown_modes(kwargs: dict[str, Any]) -> None:
     for name, instead in NOT_YET.items():
-        if kwargs.pop(name, None) not in (None, False):
+        value = kwargs.pop(name, None)
+        if value is not None and value is not False:
             raise NotImplementedError(f"generate: {name} is not implemented. Do: {instead}")
 
 

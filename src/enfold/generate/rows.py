@@ -94,23 +94,37 @@ def _aligned(prompt: Prompt) -> Prompt:
             "Do: leave it out, or start it with the bos token"
         )
     prompt.mask = mask = mask.long()
-    if not bool((mask[:, 1:] < mask[:, :-1]).any()):
+    if prompt.cache is not None:  # what is cached stays where it is; gaps in the middle do no harm
+        if not bool(mask[:, -1].all()):
+            raise GenerationError(
+                "generate: the new tokens are padded on the right, after the tokens in "
+                "past_key_values. Do: padding_side='left'"
+            )
         return prompt
-    if prompt.cache is not None and mask.shape[1] != prompt.length:
-        raise GenerationError(
-            "generate: the new tokens are padded on the right, after the tokens in "
-            "past_key_values. Do: padding_side='left'"
-        )
-    order = torch.sort(mask.ne(0).to(torch.uint8), dim=1, stable=True).indices
-    prompt.mask = mask.gather(1, order)
-    if prompt.embeds is not None:
-        prompt.embeds = prompt.embeds.gather(1, order[..., None].expand_as(prompt.embeds))
-    elif prompt.ids.shape[1]:
-        prompt.ids = prompt.ids.gather(1, order)
-    if prompt.positions is not None:
-        prompt.positions = prompt.positions.expand_as(order).gather(1, order)
-    prompt.per_token = {name: value.gather(1, order) for name, value in prompt.per_token.items()}
+    order = padding_order(mask, left=True)
+    if order is not None:
+        prompt.mask = mask.gather(1, order)
+        prompt.ids, prompt.embeds, prompt.positions = (
+            _moved(value, order) for value in (prompt.ids, prompt.embeds, prompt.positions))
+        prompt.per_token = {name: _moved(each, order) for name, each in prompt.per_token.items()}
     return prompt
+
+
+def padding_order(mask: Tensor, *, left: bool) -> Tensor | None:
+    """The columns of mask [B, T] in the order that has the padding on one side, None if it is."""
+    rising, falling = mask[:, 1:] > mask[:, :-1], mask[:, 1:] < mask[:, :-1]
+    if not bool((falling if left else rising).any()):
+        return None
+    return torch.sort(mask.ne(0).to(torch.uint8), dim=1, stable=True, descending=not left).indices
+
+
+def _moved(value: Any, order: Tensor) -> Any:
+    """`value` [B, T, ...] with its columns in `order`; empty ids, and None, stay as they are."""
+    if value is None or not value.shape[1]:
+        return value
+    if value.dim() == 3:
+        return value.gather(1, order[..., None].expand_as(value))
+    return value.expand_as(order).gather(1, order)
 
 
 def _encoder_decoder(model: Any, main: Tensor | None, config: GenerationConfig,
@@ -149,8 +163,12 @@ def _encode(
         check_ids(model, main, name)
         if "attention_mask" not in given and (mask := infer_mask(main, config)) is not None:
             given["attention_mask"] = mask
-    if "attention_mask" in given and bool(given["attention_mask"].all()):
-        del given["attention_mask"]
+    mask = given.pop("attention_mask", None)
+    if mask is not None and not bool(mask.all()):
+        order = padding_order(mask, left=False)  # an encoder counts its positions from the left
+        if order is not None:
+            main, embeds, mask = (_moved(value, order) for value in (main, embeds, mask))
+        given["attention_mask"] = mask
     takes = accepted(encoder) | {"attention_mask"}
     inputs = {key: value for key, value in given.items() if key in takes and key in INTO_ENCODER}
     inputs |= {name: main} if embeds is None else {"inputs_embeds": embeds}
