@@ -151,6 +151,9 @@ def test_marian_reads_and_writes_two_languages(shared_data: Path) -> None:
     got = ours(english, text_target=malagasy, padding=True)
     assert dict(got) == dict(want)
     assert ours(text_target=malagasy)["input_ids"] == theirs(text_target=malagasy)["input_ids"]
+    with ours.as_target_tokenizer():
+        assert ours(malagasy) == ours(text_target=malagasy) != ours(english)
+    assert ours(english)["input_ids"] == theirs(english)["input_ids"]
     for skip in (False, True):
         assert ours.batch_decode(got["labels"], skip_special_tokens=skip) == \
             theirs.batch_decode(want["labels"], skip_special_tokens=skip)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from enfold.errors import EnfoldError
 from enfold.files import HubOptions
 from enfold.text.classes import class_named
+from enfold.text.kinds import BY_MODEL_TYPE
 from enfold.text.sources import find
 from enfold.text.tokenizer import Tokenizer
 
@@ -29,6 +30,7 @@ class AutoTokenizer:
         repository is never run, whatever trust_remote_code says.
         """
         options = HubOptions.pop(kwargs)
-        source = find(pretrained_model_name_or_path, options, kwargs.pop("tokenizer_type", None),
+        kind = kwargs.pop("tokenizer_type", None)  # a model_type, or a class
+        source = find(pretrained_model_name_or_path, options, BY_MODEL_TYPE.get(kind, kind),
                       bool(kwargs.get("from_slow")))
         return class_named(source.class_name)._from_source(source, kwargs)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from tokenizers import Encoding
 
 from enfold.errors import TokenizerError
 from enfold.lazy import require
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numpy, a tenth of a second, is imported when arrays are asked for
+    import numpy as np
     import torch
 
 Encodings = Sequence[Encoding]
@@ -210,9 +210,8 @@ def _optional(value: Any) -> int | None:
 
 
 def _is_tensor(value: Any, kind: str) -> bool:
-    if kind == "np":
-        return isinstance(value, np.ndarray)
-    return type(value).__module__.partition(".")[0] == "torch"
+    package = type(value).__module__.partition(".")[0]
+    return package == {"np": "numpy", "pt": "torch"}[kind]
 
 
 def _tensor(key: str, value: Any, kind: str) -> Any:
@@ -222,7 +221,7 @@ def _tensor(key: str, value: Any, kind: str) -> Any:
         if kind == "np":
             return array
         torch = require("torch")
-        if array.dtype == np.float64 and isinstance(value, list) and not hasattr(value[0], "dtype"):
+        if array.dtype.name == "float64" and isinstance(value, list) and not _has_dtype(value):
             return torch.tensor(value)  # python floats become torch's default dtype
         return torch.from_numpy(array)
     except (ValueError, TypeError, OverflowError) as error:
@@ -232,7 +231,13 @@ def _tensor(key: str, value: Any, kind: str) -> Any:
         ) from error
 
 
+def _has_dtype(value: list[Any]) -> bool:
+    return bool(value) and hasattr(value[0], "dtype")
+
+
 def _stack(value: Any) -> np.ndarray[Any, Any]:
+    import numpy as np
+
     if isinstance(value, list) and value and _is_tensor(value[0], "pt"):
         value = [item.detach().cpu().numpy() for item in value]
     array = np.asarray(value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
@@ -20,6 +22,7 @@ from enfold.text.special import SpecialTokens
 
 log = logging.getLogger(__name__)
 _WARNED: WeakSet[Caller] = WeakSet()  # not on the tokenizer: a call must not change it
+_AS_TARGET: ContextVar[tuple[int, ...]] = ContextVar("as_target", default=())
 MORE = ("max_target_length", "split_special_tokens", "tokenizer_kwargs")
 
 
@@ -164,7 +167,17 @@ class Caller(SpecialTokens):
         """Tokens a pair may have before special tokens are added."""
         return self.model_max_length - self.num_special_tokens_to_add(True)
 
+    @contextmanager
+    def as_target_tokenizer(self) -> Iterator[None]:
+        """Within the block texts are targets: the older spelling of `text_target=`."""
+        token = _AS_TARGET.set((*_AS_TARGET.get(), id(self)))
+        try:
+            yield
+        finally:
+            _AS_TARGET.reset(token)
+
     def _engine_for(self, target: bool) -> Engine:
+        target = target or id(self) in _AS_TARGET.get()
         return self._target if target and self._target is not None else self._engine
 
     def _warn_if_long(self, longest: int) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from itertools import chain
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from enfold.errors import TokenizerError
 from enfold.text.plan import Pad
 from enfold.text.vocabulary import to_list
 
+if TYPE_CHECKING:  # numpy, a tenth of a second, is imported when arrays are asked for
+    import numpy as np
+    import numpy.typing as npt
+
 Rows = Sequence[list[Any]]
-Ints = npt.NDArray[np.int64]
 
 
 def pad_rows(rows: Rows, fill: Any, pad: Pad | None, width: int) -> list[list[Any]]:
@@ -26,8 +26,10 @@ def pad_rows(rows: Rows, fill: Any, pad: Pad | None, width: int) -> list[list[An
     return [row + [fill] * (width - len(row)) for row in rows]
 
 
-def matrix(rows: Rows, fill: int, kept: npt.NDArray[np.bool_]) -> Ints:
+def matrix(rows: Rows, fill: int, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Rows as one array of ids, written where `kept` is true."""
+    import numpy as np
+
     out = np.full(kept.shape, fill, np.int64)
     out[kept] = np.fromiter(chain.from_iterable(rows), np.int64, int(kept.sum()))
     return out
@@ -35,6 +37,8 @@ def matrix(rows: Rows, fill: int, kept: npt.NDArray[np.bool_]) -> Ints:
 
 def kept_places(lengths: Sequence[int], width: int, side: str) -> npt.NDArray[np.bool_]:
     """(rows, width): where tokens go, the rest being padding."""
+    import numpy as np
+
     places, counts = np.arange(width), np.asarray(lengths, np.int64)[:, None]
     return places < counts if side == "right" else places >= width - counts
 
@@ -69,9 +73,7 @@ def same_count(data: Mapping[str, Any], main: str) -> None:
 
 
 def _kind(value: Any) -> str | None:
-    if isinstance(value, np.ndarray):
-        return "np"
-    return "pt" if type(value).__module__.partition(".")[0] == "torch" else None
+    return {"numpy": "np", "torch": "pt"}.get(type(value).__module__.partition(".")[0])
 
 
 def lengths_of(rows: Iterable[Sized]) -> list[int]:
