@@ -15,17 +15,48 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PLACES = {
-    "enfold.auto": "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForSeq2SeqLM "
-                   "AutoModelForSequenceClassification AutoModelForTokenClassification "
-                   "AutoModelForQuestionAnswering AutoModelForMultipleChoice AutoModelForNextSentencePrediction "
-                   "AutoModelForTextEncoding AutoModelForPreTraining",
+    "enfold.auto":
+        "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForSeq2SeqLM "
+        "AutoModelForSequenceClassification AutoModelForTokenClassification "
+        "AutoModelForQuestionAnswering AutoModelForMultipleChoice "
+        "AutoModelForNextSentencePrediction AutoModelForTextEncoding AutoModelForPreTraining",
+    "enfold.text":
+        "AddedToken AutoTokenizer BatchEncoding CharSpan TokenSpan get_json_schema",
+    "enfold.text.classes":
+        "PreTrainedTokenizer PreTrainedTokenizerBase PreTrainedTokenizerFast TokenizersBackend",
+    "enfold.tasks":
+        "pipeline Pipeline KeyDataset KeyPairDataset SquadExample AggregationStrategy "
+        "TextClassificationPipeline TokenClassificationPipeline NerPipeline "
+        "QuestionAnsweringPipeline FillMaskPipeline FeatureExtractionPipeline "
+        "ZeroShotClassificationPipeline TextGenerationPipeline Text2TextGenerationPipeline "
+        "SummarizationPipeline TranslationPipeline",
+    "enfold.generate":
+        "GenerationConfig LogitsProcessor LogitsProcessorList StoppingCriteria "
+        "StoppingCriteriaList BaseStreamer TextStreamer TextIteratorStreamer "
+        "AsyncTextIteratorStreamer",
+    "enfold.generate.processors":
+        "MinLengthLogitsProcessor MinNewTokensLengthLogitsProcessor "
+        "ForcedBOSTokenLogitsProcessor ForcedEOSTokenLogitsProcessor "
+        "SuppressTokensLogitsProcessor SuppressTokensAtBeginLogitsProcessor "
+        "PrefixConstrainedLogitsProcessor ExponentialDecayLengthPenalty "
+        "InfNanRemoveLogitsProcessor LogitNormalization",
+    "enfold.generate.penalties":
+        "RepetitionPenaltyLogitsProcessor EncoderRepetitionPenaltyLogitsProcessor "
+        "NoRepeatNGramLogitsProcessor EncoderNoRepeatNGramLogitsProcessor "
+        "SequenceBiasLogitsProcessor NoBadWordsLogitsProcessor",
+    "enfold.generate.warpers":
+        "TemperatureLogitsWarper TopKLogitsWarper TopPLogitsWarper MinPLogitsWarper "
+        "TypicalLogitsWarper EpsilonLogitsWarper EtaLogitsWarper",
+    "enfold.generate.stopping":
+        "MaxLengthCriteria MaxTimeCriteria EosTokenCriteria StopStringCriteria",
     "enfold.model.base": "PreTrainedModel",
     "enfold.models.configs": "PreTrainedConfig",
     "enfold.nn.outputs": "ModelOutput",
     "enfold.nn.cache": "Cache",
     "enfold.settings": "set_compat",
 }  # fmt: skip
-_RENAMED = {"PretrainedConfig": "PreTrainedConfig", "DynamicCache": "Cache", "EncoderDecoderCache": "Cache"}
+_RENAMED = {"PretrainedConfig": "PreTrainedConfig", "DynamicCache": "Cache",
+            "EncoderDecoderCache": "Cache"}
 _HOME = {name: module for module, names in _PLACES.items() for name in names.split()}
 
 __all__ = sorted([*_HOME, *_RENAMED, "__version__"])
@@ -44,10 +75,11 @@ def __getattr__(name: str) -> Any:
 
 
 def _generated(name: str) -> Any:
-    """A family's class; AttributeError with near names otherwise."""
-    from enfold.auto import architecture_class
-
-    found = architecture_class(name)
+    """A family's model, config or tokenizer class; AttributeError with near names otherwise."""
+    if name.endswith(("Tokenizer", "TokenizerFast")):
+        found = getattr(import_module("enfold.text.classes"), name, None)
+    else:
+        found = import_module("enfold.auto").architecture_class(name)
     if found is None:
         from enfold.errors import nearest
 
