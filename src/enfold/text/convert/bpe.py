@@ -49,7 +49,8 @@ def build_clip(files: Mapping[str, Path], recipe: Recipe, options: Options) -> T
         pre_tokenizers.Split(Regex(CLIP_WORDS), "removed", invert=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False)])
     engine.decoder = decoders.Sequence([
-        decoders.ByteLevel(), decoders.Replace("</w>", " "), decoders.Strip(" ", 0, 1)])
+        decoders.ByteLevel(), decoders.Replace("</w>", " "),
+        decoders.Replace(Regex(r" \z"), "")])  # decoders.Strip panics at an empty text
     return engine
 
 

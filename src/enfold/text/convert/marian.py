@@ -59,9 +59,8 @@ def _side(files: Mapping[str, Path], name: str, vocab_path: Path, recipe: Recipe
     tokens = special.role_tokens(recipe, config)
     kept = {token.content for token in tokens.values()} | {t for t in vocab if _is_language(t)}
     engine = Tokenizer(_unigram(vocab_path, model, vocab, kept, tokens["unk"].content, overflow))
-    engine.normalizer = normalizers.Sequence([*normalizer(model, trim=False), _strange_runs(model)])
-    engine.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.CharDelimiterSplit(" "), pre_tokenizers.Metaspace()])
+    engine.normalizer = normalizers.Sequence([*normalizer(model), _strange_runs(model)])
+    engine.pre_tokenizer = pre_tokenizers.Metaspace()
     engine.decoder = decoders.Sequence([decoders.Replace(HIDDEN, ""), decoders.Metaspace()])
     engine.add_tokens([AddedToken(t, normalized=False) for t in vocab if _is_language(t)])
     special.install(engine, files, recipe, config)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from enfold.errors import TokenizerError
+from enfold.text.convert import charsmap
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 UNIGRAM, BPE, WORD, CHAR = 1, 2, 3, 4
@@ -165,8 +166,6 @@ def _check(model: Model) -> None:
         raise _DamagedError("no unknown piece")
     if not UNIGRAM <= model.model_type <= CHAR:
         raise _DamagedError(f"model_type {model.model_type}")
-    charsmap = model.precompiled_charsmap
-    if charsmap:
-        size = int.from_bytes(charsmap[:4], "little")
-        if size % 4 or not 1024 <= size <= len(charsmap) - 4:
-            raise _DamagedError("the normalisation table is cut off")
+    wrong = charsmap.fault(model.precompiled_charsmap) if model.precompiled_charsmap else None
+    if wrong:
+        raise _DamagedError(f"its normalisation table: {wrong}")

@@ -2,9 +2,10 @@
 
     text -> charsmap, spaces trimmed -> ▁ for spaces, one in front -> pieces -> ids
 
-What is done to the text comes from the model's own normalizer_spec, not from the class.  Pieces and
-ids equal sentencepiece's, apart from two things the engine decides: a combining mark after a
-character that the charsmap rewrites, and which of two segmentations with the same score is taken.
+What is done to the text comes from the model's own normalizer_spec, not from the class.  Ids equal
+sentencepiece's, apart from what the engine decides: a combining mark after a character that the
+charsmap rewrites, which of two segmentations with the same score is taken, and, in a Unigram with
+byte fallback, a text that spells a byte piece ("<0x41>").
 Kudo 2018, https://arxiv.org/abs/1804.10959
 """
 
@@ -33,7 +34,7 @@ def build(files: Mapping[str, Path], recipe: Recipe, options: Mapping[str, Any])
     extra = [f"<extra_id_{i}>" for i in reversed(range(options.get("extra_ids", 0)))]
     engine = Tokenizer(_model(path, model, recipe, [*recipe.back, *extra], options.get("comma")))
     scheme = _scheme(model, options)
-    words = scheme == "always" and model.remove_extra_whitespaces  # then spaces only separate
+    words = scheme == "always" and spaces_only_separate(model)
     engine.normalizer = normalizers.Sequence(
         [*_before(options), *normalizer(model, trim=not words)])
     cuts: list[pre_tokenizers.PreTokenizer] = [pre_tokenizers.Metaspace(prepend_scheme=scheme)]
@@ -94,6 +95,13 @@ def normalizer(model: proto.Model, *, trim: bool = True) -> list[normalizers.Nor
         steps.append(normalizers.Replace(Regex(r"\A +|[ ▁]+\z"), ""))
         steps.append(normalizers.Replace(Regex(" {2,}"), " "))
     return steps
+
+
+def spaces_only_separate(model: proto.Model) -> bool:
+    """Whether runs of spaces count as one, and a ▁ in the text as a space (as nmt_nfkc has it)."""
+    table = model.precompiled_charsmap
+    return model.remove_extra_whitespaces and bool(table) and (
+        normalizers.Precompiled(table).normalize_str("▁") == " ")
 
 
 def unigram_scores(model: proto.Model) -> list[tuple[str, float]]:
