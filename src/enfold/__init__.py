@@ -2,9 +2,9 @@
 
     from enfold import pipeline, AutoTokenizer, AutoModelForCausalLM
 
-Names are loaded when they are first used: `import enfold` itself loads next to nothing.  Besides the
-names below, each family's classes are here under their ecosystem names (`BertModel`, `LlamaForCausalLM`,
-`T5Config`, ...).
+Names are loaded when they are first used: `import enfold` itself loads next to nothing.  Besides
+the names below, each family's classes are here under the names that the ecosystem gives them
+(`BertModel`, `LlamaForCausalLM`, `T5Config`, `BertTokenizer`, ...).
 """
 
 from __future__ import annotations
