@@ -27,7 +27,7 @@ from enfold.spec import (
     TokenClassifier,
     Tokens,
 )
-from enfold.weights.names import Theirs, scope
+from enfold.weights.names import Names, Reads, Theirs, scope
 
 
 def spec(c: Config) -> Stack:
@@ -62,12 +62,22 @@ NAMES = {"embed.token": "embeddings.word_embeddings",
          "embed.position": "embeddings.position_embeddings",
          "embed.segment": "embeddings.token_type_embeddings", "embed.norm": "embeddings.LayerNorm",
          "pooler": "pooler.dense"} | scope("layers.*", "encoder.layer.*", LAYER)
-VOCABULARY: dict[str, Theirs] = {"dense": "cls.predictions.transform.dense",
-              "norm": "cls.predictions.transform.LayerNorm",
-              "out.weight": "cls.predictions.decoder.weight",
-              "out.bias": ("cls.predictions.bias", "cls.predictions.decoder.bias")}
+TRANSFORM: dict[str, Theirs] = {"dense": "cls.predictions.transform.dense",
+                                "norm": "cls.predictions.transform.LayerNorm",
+                                "out.weight": "cls.predictions.decoder.weight"}
 SENTENCE = {"sentence": "cls.seq_relationship"}
 CLASSES = {"out": "classifier"}
+
+
+def vocabulary(c: Config) -> Names:
+    """The names of the vocabulary projection."""
+    return TRANSFORM | bias(c, "cls.predictions")
+
+
+def bias(c: Config, place: str) -> dict[str, Theirs]:
+    """The projection's bias, which files hold twice; only the decoder's counts if they aren't tied."""
+    near, far = f"{place}.bias", f"{place}.decoder.bias"
+    return {"out.bias": (near, far) if c.tie_word_embeddings else Reads(far, (near,))}
 
 
 def hidden_dropout(c: Config) -> float:
@@ -78,9 +88,9 @@ def hidden_dropout(c: Config) -> float:
 HEADS = {
     "Model": Arch(Base(pooled=True)),
     "ForPreTraining": Arch(lambda c: MaskedLM(transform=transform(c), sentence=True),
-                           VOCABULARY | SENTENCE),
-    "ForMaskedLM": Arch(lambda c: MaskedLM(transform=transform(c)), VOCABULARY),
-    "LMHeadModel": Arch(lambda c: CausalLM(transform=transform(c), bias=True), VOCABULARY),
+                           lambda c: {**vocabulary(c), **SENTENCE}),
+    "ForMaskedLM": Arch(lambda c: MaskedLM(transform=transform(c)), vocabulary),
+    "LMHeadModel": Arch(lambda c: CausalLM(transform=transform(c), bias=True), vocabulary),
     "ForNextSentencePrediction": Arch(NextSentence(), {"out": "cls.seq_relationship"}),
     "ForSequenceClassification": Arch(
         lambda c: SequenceClassifier("pooler", dropout=hidden_dropout(c)), CLASSES),

@@ -45,7 +45,7 @@ class Arch:
     """
 
     head: HeadOf
-    names: Names = field(default_factory=lambda: EMPTY)
+    names: Names | Callable[[Config], Names] = field(default_factory=lambda: EMPTY)
     prefix: str | None = None
     part: str = ""
     rename: Names = field(default_factory=lambda: EMPTY)
@@ -110,7 +110,8 @@ class Family:
             body = {key.removeprefix(start): value for key, value in body.items()
                     if key.startswith(start)}
         body |= arch.rename
-        return scope("body", prefix, body) | scope("head", "", expand(arch.names))
+        head = arch.names(config) if callable(arch.names) else arch.names
+        return scope("body", prefix, body) | scope("head", "", expand(head))
 
     def tables(self, config: Config) -> list[NameTable]:
         """The names of every architecture of the family."""

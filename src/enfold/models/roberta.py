@@ -18,7 +18,7 @@ from enfold.spec import (
     TokenClassifier,
     positions,
 )
-from enfold.weights.names import Theirs
+from enfold.weights.names import Names
 
 
 def spec(c: Config) -> Stack:
@@ -31,13 +31,16 @@ def transform(c: Config) -> tuple[str, Norm]:
     return "gelu", Norm("layer", c.layer_norm_eps)
 
 
-VOCABULARY: dict[str, Theirs] = {"dense": "lm_head.dense", "norm": "lm_head.layer_norm",
-              "out.weight": "lm_head.decoder.weight",
-              "out.bias": ("lm_head.bias", "lm_head.decoder.bias")}
+def vocabulary(c: Config) -> Names:
+    """The names of the vocabulary projection."""
+    return {"dense": "lm_head.dense", "norm": "lm_head.layer_norm",
+            "out.weight": "lm_head.decoder.weight", **bert.bias(c, "lm_head")}
+
+
 HEADS = {
     "Model": Arch(Base(pooled=True)),
-    "ForCausalLM": Arch(lambda c: CausalLM(transform=transform(c), bias=True), VOCABULARY),
-    "ForMaskedLM": Arch(lambda c: MaskedLM(transform=transform(c)), VOCABULARY),
+    "ForCausalLM": Arch(lambda c: CausalLM(transform=transform(c), bias=True), vocabulary),
+    "ForMaskedLM": Arch(lambda c: MaskedLM(transform=transform(c)), vocabulary),
     "ForSequenceClassification": Arch(
         lambda c: SequenceClassifier("first", "tanh", dropout=bert.hidden_dropout(c), drop_in=True),
         {"dense": "classifier.dense", "out": "classifier.out_proj"}),

@@ -90,18 +90,20 @@ def _match(checkpoint: Checkpoint, terms: Terms, known: set[str],
            report: Report) -> dict[str, list[str]]:
     """Our name -> the checkpoint's keys for it.  A key that belongs nowhere raises."""
     found: dict[str, list[str]] = {}
+    spare: dict[str, list[str]] = {}
     unexpected = []
     for key in checkpoint.keys():  # noqa: SIM118 - a Checkpoint, not a dict
-        ours = _ours(key, terms, known)
+        spelling, ours = _ours(key, terms, known)
         if ours is not None:
-            found.setdefault(ours, []).append(key)
+            place = spare if terms.names.stands_in(spelling) else found
+            place.setdefault(ours, []).append(key)
         elif _may_stay(key, terms):
             report.left_over.append(key)
         else:
             unexpected.append(key)
     if unexpected:
         raise CheckpointError(_unexpected(unexpected, terms))
-    return found
+    return spare | found
 
 
 def spellings(key: str, prefixes: tuple[str, str]) -> list[str]:
@@ -117,12 +119,13 @@ def spellings(key: str, prefixes: tuple[str, str]) -> list[str]:
     return ways
 
 
-def _ours(key: str, terms: Terms, known: set[str]) -> str | None:
+def _ours(key: str, terms: Terms, known: set[str]) -> tuple[str, str | None]:
+    """(the spelling that fits, our name), or None for a name that isn't ours."""
     for spelling in spellings(key, terms.prefixes):
         ours = _translate(terms.names, spelling)
         if ours in known:
-            return ours
-    return None
+            return spelling, ours
+    return key, None
 
 
 def _may_stay(key: str, terms: Terms) -> bool:

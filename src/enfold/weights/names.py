@@ -24,7 +24,7 @@ class T:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Their name of a module, and other names under which a file may hold it."""
+    """Their name of a module, and names that stand in for it in a file that lacks it."""
 
     name: str
     others: tuple[str, ...]
@@ -66,7 +66,7 @@ class NameTable:
         self.forward: dict[str, str] = {}
         self.backward: dict[str, str] = {}
         self.further: dict[str, str] = {}  # their further names -> their first name
-        self.readable: dict[str, str] = {}  # the same, and names that only files use
+        self.spare: dict[str, str] = {}  # names that count only if the first is absent
         self.transposed: set[str] = set()
         for ours, value in self.table.items():
             first, *others = value if isinstance(value, tuple) else (value,)
@@ -74,14 +74,14 @@ class NameTable:
                 self.transposed.add(ours)
                 first = first.name
             if isinstance(first, Reads):
-                self.readable.update(dict.fromkeys(first.others, first.name))
+                self.spare.update(dict.fromkeys(first.others, first.name))
                 first = first.name
             if first in self.backward:
                 raise ValueError(f"names: {ours!r} and {self.backward[first]!r} are both {first!r}")
             self.forward[ours] = first
             self.backward[first] = ours
             self.further.update(dict.fromkeys(others, first))
-        self.readable |= self.further
+        self.readable = self.further | self.spare  # all names but the first ones
 
     def theirs(self, ours: str) -> str:
         """Their name of our parameter or module; KeyError if the table has no line for it."""
@@ -97,6 +97,10 @@ class NameTable:
             return _translate(theirs, self.readable)
         except KeyError:
             return theirs
+
+    def stands_in(self, theirs: str) -> bool:
+        """Whether a file's `theirs` counts only where the name it stands for is absent."""
+        return self.first(theirs) != theirs and _known(theirs, self.spare)
 
     def others(self, theirs: str) -> list[str]:
         """Further names that files use for their parameter."""
@@ -142,6 +146,13 @@ def _translate(name: str, table: Mapping[str, str]) -> str:
                 numbers = [part for part, star in zip(path, pattern, strict=False) if star == "*"]
                 return ".".join((_fill(found, numbers), *path[end:]))
     raise KeyError(name)
+
+
+def _known(name: str, table: Mapping[str, str]) -> bool:
+    try:
+        return bool(_translate(name, table))
+    except KeyError:
+        return False
 
 
 def _patterns(path: list[str]) -> Iterator[tuple[str, ...]]:
