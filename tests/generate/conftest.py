@@ -33,7 +33,12 @@ SEQ2SEQ = ("marian", "t5")
 
 
 # scale of the matrices, of the embeddings, seed: what makes varied texts, some of which end
-RANDOM = {"llama": (1.0, 0.3, 2), "gpt2": (0.6, 0.3, 2), "marian": (0.3, 1.0, 3), "t5": (0.6, 1.0, 8)}
+RANDOM = {
+    "llama": (1.0, 0.3, 2),
+    "gpt2": (0.6, 0.3, 2),
+    "marian": (0.3, 1.0, 3),
+    "t5": (0.6, 1.0, 8),
+}
 
 
 def perturbed(family: str) -> Any:

@@ -1,4 +1,5 @@
-"""GenerationConfig: the file as transformers reads and writes it, and one resolved configuration."""
+"""GenerationConfig: the file as transformers reads and writes it, and one resolved
+configuration."""
 
 from __future__ import annotations
 
@@ -79,7 +80,9 @@ def test_sequence_bias_survives_the_file(tmp_path: Path) -> None:
     {"output_attentions": True, "top_k": None},
 ])
 def test_from_model_config(values: dict[str, Any]) -> None:
-    ours, theirs = (cls.from_model_config(dict(values)) for cls in (GenerationConfig, hf.GenerationConfig))
+    ours, theirs = (
+        cls.from_model_config(dict(values)) for cls in (GenerationConfig, hf.GenerationConfig)
+    )
     for name in FIELDS - {"transformers_version"}:
         assert getattr(ours, name) == getattr(theirs, name, None), name
 
@@ -105,8 +108,12 @@ def test_resolved_precedence() -> None:
 
 
 def test_none_turns_a_checkpoints_value_off() -> None:
-    found = resolve(model(temperature=0.6, do_sample=True, eos_token_id=2), temperature=None, top_k=None,
-                    eos_token_id=None)
+    found = resolve(
+        model(temperature=0.6, do_sample=True, eos_token_id=2),
+        temperature=None,
+        top_k=None,
+        eos_token_id=None,
+    )
     assert (found.temperature, found.top_k, found.eos_token_id) == (None, None, None)
     assert resolve(model(num_beams=3), num_beams=None).num_beams == 1
 

@@ -102,7 +102,11 @@ def test_forced_bos(pairs: dict[str, Pair], family: str) -> None:
 def test_embeddings(pairs: dict[str, Pair], family: str) -> None:
     pair = pairs[family]
     embeds = pair.hf.get_input_embeddings()(prompts()).detach()
-    for options in ({"max_new_tokens": 8}, {"max_length": 17}, {"max_new_tokens": 6, "num_beams": 3}):
+    for options in (
+        {"max_new_tokens": 8},
+        {"max_length": 17},
+        {"max_new_tokens": 6, "num_beams": 3},
+    ):
         ours, theirs = pair.both(inputs_embeds=embeds, **options)
         assert ours.tolist() == theirs.tolist()
 
@@ -145,14 +149,21 @@ def flat(value: Any) -> list[Any]:
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3, "num_return_sequences": 2},
                                      {"do_sample": True, "num_return_sequences": 2}])
 def test_details(pairs: dict[str, Pair], family: str, options: dict[str, Any]) -> None:
-    options = options | {"max_new_tokens": 6, "return_dict_in_generate": True, "output_scores": True,
-                         "output_logits": True, "output_hidden_states": True}
+    options = options | {
+        "max_new_tokens": 6,
+        "return_dict_in_generate": True,
+        "output_scores": True,
+        "output_logits": True,
+        "output_hidden_states": True,
+    }
     found = []
     for generate in (pairs[family].ours.generate, pairs[family].hf.generate):
         torch.manual_seed(0)
         found.append(generate(prompts(), **options))
     ours, theirs = found
-    assert [k for k in ours if k != "past_key_values"] == [k for k in theirs if k != "past_key_values"]
+    assert [k for k in ours if k != "past_key_values"] == [
+        k for k in theirs if k != "past_key_values"
+    ]
     assert type(ours).__name__ == type(theirs).__name__
     for name in (*FIELDS, *SEEN):
         if theirs.get(name) is None:

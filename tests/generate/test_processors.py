@@ -14,25 +14,40 @@ V = 53
 IDS = torch.randint(0, V, (4, 9), generator=torch.Generator().manual_seed(1)) % 11
 SOURCE = torch.randint(0, V, (4, 12), generator=torch.Generator().manual_seed(2)) % 11
 CASES: list[tuple[str, tuple[Any, ...]]] = [
-    ("MinLengthLogitsProcessor", (10, [2, 5])), ("MinLengthLogitsProcessor", (9, [2])),
-    ("MinNewTokensLengthLogitsProcessor", (7, 3, [2])), ("MinNewTokensLengthLogitsProcessor", (7, 2, 2)),
-    ("TemperatureLogitsWarper", (0.7,)), ("TopKLogitsWarper", (5,)), ("TopKLogitsWarper", (500,)),
-    ("TopPLogitsWarper", (0.8,)), ("TopPLogitsWarper", (0.0,)), ("MinPLogitsWarper", (0.1,)),
-    ("TopHLogitsWarper", (0.4,)), ("TypicalLogitsWarper", (0.6,)), ("EpsilonLogitsWarper", (0.02,)),
-    ("EtaLogitsWarper", (0.05,)), ("RepetitionPenaltyLogitsProcessor", (1.7,)),
+    ("MinLengthLogitsProcessor", (10, [2, 5])),
+    ("MinLengthLogitsProcessor", (9, [2])),
+    ("MinNewTokensLengthLogitsProcessor", (7, 3, [2])),
+    ("MinNewTokensLengthLogitsProcessor", (7, 2, 2)),
+    ("TemperatureLogitsWarper", (0.7,)),
+    ("TopKLogitsWarper", (5,)),
+    ("TopKLogitsWarper", (500,)),
+    ("TopPLogitsWarper", (0.8,)),
+    ("TopPLogitsWarper", (0.0,)),
+    ("MinPLogitsWarper", (0.1,)),
+    ("TopHLogitsWarper", (0.4,)),
+    ("TypicalLogitsWarper", (0.6,)),
+    ("EpsilonLogitsWarper", (0.02,)),
+    ("EtaLogitsWarper", (0.05,)),
+    ("RepetitionPenaltyLogitsProcessor", (1.7,)),
     ("RepetitionPenaltyLogitsProcessor", (0.6, 4)),
     ("RepetitionPenaltyLogitsProcessor", (1.7, torch.tensor([0, 3, 8, 1]))),
     ("EncoderRepetitionPenaltyLogitsProcessor", (1.5, SOURCE)),
-    ("NoRepeatNGramLogitsProcessor", (1,)), ("NoRepeatNGramLogitsProcessor", (2,)),
-    ("NoRepeatNGramLogitsProcessor", (30,)), ("EncoderNoRepeatNGramLogitsProcessor", (2, SOURCE)),
+    ("NoRepeatNGramLogitsProcessor", (1,)),
+    ("NoRepeatNGramLogitsProcessor", (2,)),
+    ("NoRepeatNGramLogitsProcessor", (30,)),
+    ("EncoderNoRepeatNGramLogitsProcessor", (2, SOURCE)),
     ("EncoderNoRepeatNGramLogitsProcessor", (2, SOURCE[0])),
     ("SequenceBiasLogitsProcessor", ({(3,): 2.0, (int(IDS[0, -1]), 7): -5.0, (1, 2, 3): 1.0},)),
     ("SequenceBiasLogitsProcessor", ([[[3], 2.0], [[4, 5], -1.0]],)),
     ("NoBadWordsLogitsProcessor", ([[3], [int(IDS[1, -1]), 8], [2]], [2])),
-    ("ForcedBOSTokenLogitsProcessor", (4,)), ("ForcedEOSTokenLogitsProcessor", (10, [2, 3])),
-    ("ForcedEOSTokenLogitsProcessor", (11, 2)), ("InfNanRemoveLogitsProcessor", ()),
-    ("ExponentialDecayLengthPenalty", ((2, 1.3), [2, 6], 5)), ("LogitNormalization", ()),
-    ("SuppressTokensLogitsProcessor", ([1, 6],)), ("SuppressTokensAtBeginLogitsProcessor", ([1, 6], 9)),
+    ("ForcedBOSTokenLogitsProcessor", (4,)),
+    ("ForcedEOSTokenLogitsProcessor", (10, [2, 3])),
+    ("ForcedEOSTokenLogitsProcessor", (11, 2)),
+    ("InfNanRemoveLogitsProcessor", ()),
+    ("ExponentialDecayLengthPenalty", ((2, 1.3), [2, 6], 5)),
+    ("LogitNormalization", ()),
+    ("SuppressTokensLogitsProcessor", ([1, 6],)),
+    ("SuppressTokensAtBeginLogitsProcessor", ([1, 6], 9)),
     ("SuppressTokensAtBeginLogitsProcessor", ([1, 6], 8)),
 ]
 
@@ -41,7 +56,9 @@ def find(name: str) -> Any:
     return next(getattr(m, name) for m in (processors, penalties, warpers) if hasattr(m, name))
 
 
-@pytest.mark.parametrize(("name", "arguments"), CASES, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "arguments"), CASES, ids=lambda v: v if isinstance(v, str) else ""
+)
 @pytest.mark.parametrize("ids", [IDS, IDS[:, :1]], ids=["long", "short"])
 def test_scores(name: str, arguments: tuple[Any, ...], ids: torch.Tensor) -> None:
     theirs = getattr(hf.generation.logits_process, name)(*arguments)
@@ -78,7 +95,9 @@ def test_prefix_that_earlier_processors_forbade() -> None:
     scores = torch.full((4, V), -torch.inf)
     scores[2, 7] = 1.0
     for beams in (1, 2):
-        made = hf.generation.logits_process.PrefixConstrainedLogitsProcessor(lambda *_: [7, 8], beams)
+        made = hf.generation.logits_process.PrefixConstrainedLogitsProcessor(
+            lambda *_: [7, 8], beams
+        )
         ours = processors.PrefixConstrainedLogitsProcessor(lambda *_: [7, 8], beams)
         torch.testing.assert_close(ours(IDS, scores), made(IDS, scores))
 

@@ -17,8 +17,14 @@ from tests.generate.conftest import SEQ2SEQ, TINY, Pair, prompts
 def test_tokens_follow_the_distribution(pairs: dict[str, Pair], options: dict[str, Any]) -> None:
     count = 4000
     options = {"do_sample": True, "max_new_tokens": 1, "eos_token_id": None, "top_k": 0} | options
-    found = pairs["llama"].ours.generate(prompts(1), num_return_sequences=count, seed=0,
-                                         return_dict_in_generate=True, output_scores=True, **options)
+    found = pairs["llama"].ours.generate(
+        prompts(1),
+        num_return_sequences=count,
+        seed=0,
+        return_dict_in_generate=True,
+        output_scores=True,
+        **options,
+    )
     likely = found.scores[0][0].softmax(-1).double()
     drawn = torch.bincount(found.sequences[:, -1], minlength=41)
     assert int(drawn[likely == 0].sum()) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from typing import Any
@@ -33,8 +34,30 @@ from enfold.generate.stopping import (
 )
 from tests.generate.conftest import DECODERS, Pair, prompts
 
-WORDS = ["<pad>", "<s>", "</s>", "stop", "st", "op", "topper", "las", "ped", "\n", " ", "the", " cat",
-         " sat", "日", "本", "o", "p", "s", "t", "er", *"abcdef"]
+WORDS = [
+    "<pad>",
+    "<s>",
+    "</s>",
+    "stop",
+    "st",
+    "op",
+    "topper",
+    "las",
+    "ped",
+    "\n",
+    " ",
+    "the",
+    " cat",
+    " sat",
+    "日",
+    "本",
+    "o",
+    "p",
+    "s",
+    "t",
+    "er",
+    *"abcdef",
+]
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +114,10 @@ def test_text_streamer_prints(tokenizer: Any, pairs: dict[str, Pair], capsys: An
 def test_several_rows_are_refused(tokenizer: Any, pairs: dict[str, Pair]) -> None:
     with pytest.raises(GenerationError) as caught:
         pairs["llama"].ours.generate(prompts(2), max_new_tokens=6, streamer=TextStreamer(tokenizer))
-    assert str(caught.value) == ("TextStreamer got 2 rows, expected one. Do: generate one prompt at a "
-                                 "time, or write a BaseStreamer")
+    assert str(caught.value) == (
+        "TextStreamer got 2 rows, expected one. Do: generate one prompt at a "
+        "time, or write a BaseStreamer"
+    )
 
 
 def test_a_streamer_of_ones_own_sees_every_token(pairs: dict[str, Pair]) -> None:
@@ -115,10 +140,8 @@ def test_a_streamer_of_ones_own_sees_every_token(pairs: dict[str, Pair]) -> None
 
 def reading(model: Any, streamer: Any, **options: Any) -> threading.Thread:
     def work() -> None:
-        try:
+        with contextlib.suppress(GenerationError):
             model.generate(prompts(1), streamer=streamer, **options)
-        except GenerationError:
-            pass
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

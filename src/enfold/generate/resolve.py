@@ -36,9 +36,9 @@ def resolve(model: HasGenerationConfig, generation_config: GenerationConfig | No
     """The configuration that `generate(..., generation_config, **kwargs)` would follow.
 
     Every field is decided.  An argument given as None turns the checkpoint's value off.
-    `max_length` stays None unless some place sets it: then 20 new tokens are made.  Raises ArgumentError for a
-    name that is no field, GenerationError for values that mean nothing, contradict each other or
-    have no effect, NotImplementedError for modes that are not there yet.
+    `max_length` stays None unless some place sets it: then 20 new tokens are made.  Raises
+    ArgumentError for a name that is no field, GenerationError for values that mean nothing,
+    contradict each other or have no effect, NotImplementedError for modes not there yet.
     """
     return resolve_chosen(model, generation_config, use_model_defaults, **kwargs)[0]
 

@@ -39,10 +39,16 @@ def prepare(model: Any, inputs: Any, config: GenerationConfig, given: dict[str, 
     Runs the encoder of an encoder-decoder.  Raises GenerationError for inputs that can't be gone on
     from, ArgumentError for names that the model doesn't take.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: _on(model, value) for name, value in given.items() if value is not None}
+    inputs = _on(model, inputs)
     if model.config.is_encoder_decoder:
         return _encoder_decoder(model, main_input(model, inputs, given), config, given)
     return _decoder(model, main_input(model, inputs, given), config, given)
+
+
+def _on(model: Any, value: Any) -> Any:
+    """A tensor on the model's device: prompts may come from the CPU."""
+    return value.to(model.device) if isinstance(value, Tensor) else value
 
 
 def _decoder(model: Any, ids: Tensor | None, config: GenerationConfig,
