@@ -40,6 +40,7 @@ class Session:
         self.buffer = _widened(prompt.ids, min(longest, self.length + ROOM), 0)
         self.mask = prompt.mask
         self.places: Tensor | None = None  # [B, 1] the position read last, where rows differ
+        self.step: Any = None
         self._fix(prompt, use_cache, trace or {})
         if trace:
             self._spread()
@@ -64,8 +65,14 @@ class Session:
         return self.buffer[:, : self.length]
 
     def forward(self) -> tuple[Tensor, Any]:
-        """Read what is fresh: (logits [B, V] for the next token, the model's output)."""
+        """Read what is fresh: (logits [B, V] for the next token, the model's output).
+
+        A single token goes through the model's stepper, which has no output but the logits: None.
+        """
+        if self.step is not None and self.offset + self.length == self.held + 1:
+            return self._step(), None
         output = self.model(**self._inputs(), **self.fixed)
+        self._find_step()
         self.prompt.embeds = None  # read; from here on there are ids
         if self.cache is not None:
             self.held = self.offset + self.length
@@ -74,6 +81,21 @@ class Session:
             logits = logits.repeat_interleave(self.copies, 0)
             self._spread()
         return logits, output
+
+    def _find_step(self) -> None:
+        """A stepper for the tokens after the prompt, where nothing asks for more than logits."""
+        offers = getattr(self.model, "stepper", None)
+        shown = self.fixed.get("output_attentions") or self.fixed.get("output_hidden_states")
+        if offers is None or self.cache is None or shown or self.prompt.per_token:
+            return
+        self.step = offers(self.cache, self.offset + self.buffer.shape[1])
+
+    def _step(self) -> Tensor:
+        inputs = self._inputs()
+        memory = self.fixed.get("attention_mask") if self.mask_name != "attention_mask" else None
+        self.held = self.offset + self.length
+        return self.step(inputs[self.ids_name], inputs.get("position_ids"),  # type: ignore[misc]
+                         inputs.get(self.mask_name), memory)
 
     def append(self, tokens: Tensor) -> None:
         """Write one token [B] at the end of each row."""

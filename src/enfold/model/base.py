@@ -17,12 +17,14 @@ from enfold.config import Config
 from enfold.errors import ConfigError, InputError
 from enfold.model.embeddings import Embeddings
 from enfold.models.registry import Plan, get_family
-from enfold.nn.build import Conv1D, build
+from enfold.nn.build import build
 from enfold.nn.cache import Cache
 from enfold.nn.heads import build_head
 from enfold.nn.heads.base import BaseHead, HeadModule, Run
 from enfold.nn.init import initialise
+from enfold.nn.linear import Conv1D, Linear
 from enfold.nn.stack import Transformer
+from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
 from enfold.weights.face import PublicFace, View
 from enfold.weights.names import NameTable
@@ -261,6 +263,16 @@ class PreTrainedModel(Embeddings, PublicFace):
         """An empty cache with room for `max_length` positions."""
         return Cache(len(self._last_stack().layers), max_length)
 
+    def stepper(self, cache: Cache, capacity: int = 0) -> Stepper | None:
+        """A function for single tokens over a filled cache, same numbers as the model's; None if it
+        has to be called itself (hooks, adapters, eager attention).
+        """
+        decoder = self._last_stack()
+        plain = not (self._forward_hooks or self._forward_pre_hooks or self.body._forward_hooks)
+        if not plain or not hasattr(self.head, "logits") or not can_step(decoder, cache):
+            return None
+        return Stepper(decoder, self.head.logits, cache, capacity)
+
     # ---- inside ----------------------------------------------------------------------------------
     def _last_stack(self) -> Transformer:
         stack: Transformer = getattr(self.body, "decoder", self.body)
@@ -277,7 +289,7 @@ def _turn_conv1d(model: PreTrainedModel, names: NameTable) -> None:
     if not names.transposed:
         return
     for path, module in list(model._ours()):
-        if type(module) is nn.Linear and names.is_transposed(path):
+        if type(module) is Linear and names.is_transposed(path):
             parent, _, leaf = path.rpartition(".")
             setattr(nn.Module.get_submodule(model, parent), leaf, Conv1D.of(module))
 

@@ -10,12 +10,13 @@ B batch, T time, H heads, K kv heads, D head_dim.  A fused projection's output i
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from enfold.nn.branch import Branch
 from enfold.nn.buckets import RelativeBias
 from enfold.nn.context import Context
 from enfold.nn.kernels import eager, sdpa
+from enfold.nn.linear import Linear
 from enfold.nn.norm import norm
 from enfold.nn.rope import rotate
 from enfold.spec import Attention, Block
@@ -30,7 +31,7 @@ class SelfAttention(Branch):
         self.scale = spec.head_dim**-0.5 if spec.scale is None else spec.scale
         self._projections(spec, dim)
         width = spec.heads * spec.head_dim
-        self.o = nn.Linear(width, dim, "o" in spec.bias)
+        self.o = Linear(width, dim, "o" in spec.bias)
         table = spec.position
         self.position = RelativeBias(table, spec.heads) if table and table.owner else None
         over = spec.head_dim if spec.qk_norm_over == "head" else width
@@ -41,21 +42,24 @@ class SelfAttention(Branch):
     def _projections(self, spec: Attention, dim: int) -> None:
         width, kv_width = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
         if spec.fused:
-            self.qkv = nn.Linear(dim, width + 2 * kv_width, "q" in spec.bias)
+            self.qkv = Linear(dim, width + 2 * kv_width, "q" in spec.bias)
             return
-        self.q = nn.Linear(dim, width, "q" in spec.bias)
-        self.k = nn.Linear(dim, kv_width, "k" in spec.bias)
-        self.v = nn.Linear(dim, kv_width, "v" in spec.bias)
+        self.q = Linear(dim, width, "q" in spec.bias)
+        self.k = Linear(dim, kv_width, "k" in spec.bias)
+        self.v = Linear(dim, kv_width, "v" in spec.bias)
 
     def mix(self, h: Tensor, ctx: Context) -> Tensor:
         q, k, v = self.project(h)
         if self.spec.rope is not None:
-            cos, sin = ctx.rotary(self.spec.rope, self.spec.head_dim)
-            q = rotate(q, cos, sin, self.spec.rope.interleaved)
-            k = rotate(k, cos, sin, self.spec.rope.interleaved)
+            q, k = self.rotated(q, k, *ctx.rotary(self.spec.rope, self.spec.head_dim))
         if ctx.cache is not None:
             k, v = ctx.cache.states[self.layer].append(k, v, ctx.cache.length)
         return self.attend(q, k, v, ctx, ctx.trace.attentions)
+
+    def rotated(self, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """q and k with their positions."""
+        interleaved = self.spec.rope is not None and self.spec.rope.interleaved
+        return rotate(q, cos, sin, interleaved), rotate(k, cos, sin, interleaved)
 
     def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """h [B, T, D] as q [B, H, T, D] and k, v [B, K, T, D]."""

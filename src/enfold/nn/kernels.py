@@ -30,31 +30,28 @@ def eager(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tenso
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor | None,
          dropout: float) -> Tensor:
-    """Attention by torch's fused kernel, or by two small products for a single query."""
-    per_head = mask.tensor is not None and mask.tensor.shape[1] != 1
-    if q.shape[2] == 1 and bias is None and not (dropout or per_head or torch.is_grad_enabled()):
-        return single(q, k, v, mask.tensor, scale)
+    """Attention by torch's fused kernel."""
     tensor, causal = mask.tensor, mask.causal
     if bias is not None:
         added = mask.additive(q.shape[2], k.shape[2], bias.dtype, q.device)
         tensor, causal = bias if added is None else bias + added, False
     if tensor is not None and tensor.is_floating_point():
         tensor = tensor.to(q.dtype)
-    grouped = k.shape[1] != q.shape[1]
+    if k.shape[1] == q.shape[1]:
+        return F.scaled_dot_product_attention(q, k, v, tensor, dropout, causal, scale=scale)
+    if q.shape[2] == 1 and (tensor is None or tensor.shape[1] == 1):
+        return single(q, k, v, tensor, scale, dropout)
     return F.scaled_dot_product_attention(q, k, v, tensor, dropout, causal, scale=scale,
-                                          enable_gqa=grouped)
+                                          enable_gqa=True)
 
 
-def single(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """One query per row, a step of decoding: the G heads of a group are rows of one product."""
+def single(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float,
+           dropout: float = 0.0) -> Tensor:
+    """One query per row, a step of decoding: the G heads of a group stand as queries of their key."""
     batch, heads, _, dim = q.shape
-    groups = q.view(batch, k.shape[1], heads // k.shape[1], dim)
-    scores = torch.matmul(groups * scale, k.transpose(2, 3))  # [B, K, G, S]
-    if mask is not None:
-        lowest = torch.finfo(scores.dtype).min
-        scores = scores.masked_fill(~mask, lowest) if mask.dtype == torch.bool else scores + mask
-    probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(v.dtype)
-    return torch.matmul(probabilities, v).view(batch, heads, 1, dim)
+    groups = q.reshape(batch, k.shape[1], heads // k.shape[1], dim)
+    out = F.scaled_dot_product_attention(groups, k, v, mask, dropout, scale=scale)
+    return out.reshape(batch, heads, 1, dim)
 
 
 def _repeat(x: Tensor, q: Tensor) -> Tensor:

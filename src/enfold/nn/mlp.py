@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from enfold.nn.act import activation
 from enfold.nn.branch import Branch
 from enfold.nn.context import Context
+from enfold.nn.linear import Linear
 from enfold.spec import MLP, Block
 
 
@@ -18,9 +19,9 @@ class FeedForward(Branch):
         super().__init__(spec, dim, block)
         self.act = activation(spec.act)
         self.inner_dropout = spec.dropout
-        self.gate = nn.Linear(dim, spec.hidden, spec.bias) if spec.gated else None
-        self.up = nn.Linear(dim, spec.hidden, spec.bias)
-        self.down = nn.Linear(spec.hidden, dim, spec.bias)
+        self.gate = Linear(dim, spec.hidden, spec.bias) if spec.gated else None
+        self.up = Linear(dim, spec.hidden, spec.bias)
+        self.down = Linear(spec.hidden, dim, spec.bias)
 
     def mix(self, h: Tensor, ctx: Context) -> Tensor:
         h = self.act(self.up(h)) if self.gate is None else self.act(self.gate(h)) * self.up(h)

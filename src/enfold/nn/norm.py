@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from enfold.spec import Norm
 
@@ -23,10 +22,12 @@ class RMSNorm(nn.Module):
         weight = self.weight
         if weight is not None and self.offset:
             weight = weight + self.offset  # type: ignore[assignment]
-        if x.dtype == torch.float32:
-            return F.rms_norm(x, x.shape[-1:], weight, self.eps)
         h = x.float()
-        h = (h * torch.rsqrt(h.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        if torch.is_grad_enabled():
+            square = h.square().mean(-1, keepdim=True)
+        else:  # the same number in one pass over the row
+            square = torch.linalg.vector_norm(h, dim=-1, keepdim=True).square() * (1 / h.shape[-1])
+        h = (h * torch.rsqrt(square + self.eps)).to(x.dtype)
         return h if weight is None else h * weight
 
     def extra_repr(self) -> str:

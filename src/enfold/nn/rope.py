@@ -15,28 +15,31 @@ from enfold.spec import Dynamic, Linear, Llama3, LongRope, Rope, Scaling, Yarn
 
 
 def cos_sin(rope: Rope, dim: int, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin [B, 1, T, R] of positions [B, T], computed in fp32, rounded to `dtype` once."""
+    """cos and sin [B, 1, T, R] of positions [B, T], computed in fp32, rounded to `dtype` once.
+
+    The first half of sin is negative (each first of a pair, if interleaved), so that `rotate` only
+    has to swap halves.
+    """
     rotated = rope.dim or dim
     length = int(positions.max()) + 1 if isinstance(rope.scaling, Dynamic | LongRope) else 0
     frequency = _frequencies(rope, rotated, length, positions.device)
     angle = positions[:, None, :, None].float() * frequency
     angle = angle.repeat_interleave(2, -1) if rope.interleaved else torch.cat((angle, angle), -1)
     factor = _attention_factor(rope.scaling)
-    return (angle.cos() * factor).to(dtype), (angle.sin() * factor).to(dtype)
+    cos, sin = angle.cos() * factor, angle.sin() * factor
+    first = sin[..., ::2] if rope.interleaved else sin[..., : rotated // 2]
+    first.neg_()
+    return cos.to(dtype), sin.to(dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) -> Tensor:
-    """x [B, H, T, D] with its first R features rotated."""
+    """x [B, H, T, D] with its first R features rotated, by the cos and sin of `cos_sin`."""
     rotated = cos.shape[-1]
     if rotated != x.shape[-1]:
         head, tail = x[..., :rotated], x[..., rotated:]
         return torch.cat((rotate(head, cos, sin, interleaved), tail), -1)
-    if interleaved:
-        turned = torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2)
-    else:
-        half = rotated // 2
-        turned = torch.cat((-x[..., half:], x[..., :half]), -1)
-    return x * cos + turned * sin
+    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2) if interleaved else x.roll(rotated // 2, -1)
+    return x * cos + swapped * sin
 
 
 def _frequencies(rope: Rope, dim: int, length: int, device: torch.device) -> Tensor:

@@ -17,6 +17,7 @@ from enfold.nn.attention import CrossAttention, SelfAttention
 from enfold.nn.cache import Cache
 from enfold.nn.context import Context, Trace
 from enfold.nn.embed import TokenEmbedding
+from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
 from enfold.nn.norm import norm
 from enfold.spec import MLP, Attention, Block, Stack
@@ -55,7 +56,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(TransformerBlock(b, spec.dim, i)
                                     for i, b in enumerate(spec.blocks))
         self.norm = norm(spec.norm, spec.dim) if spec.norm else None
-        self.pooler = nn.Linear(spec.dim, spec.dim) if pooled else None
+        self.pooler = Linear(spec.dim, spec.dim) if pooled else None
         self.checkpointing: partial[Tensor] | None = None
         self.eager = False
 

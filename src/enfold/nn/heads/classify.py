@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from enfold.config import Config
 from enfold.errors import InputError
 from enfold.nn import losses
 from enfold.nn.act import activation
 from enfold.nn.heads.base import HeadModule, Run, dropped
+from enfold.nn.linear import Linear
 from enfold.nn.outputs import (
     MultipleChoiceModelOutput,
     NextSentencePredictorOutput,
@@ -28,9 +29,9 @@ class PooledHead(HeadModule):
     def _layers(self, spec: SequenceClassifier | MultipleChoice, dim: int, count: int,
                 bias: bool) -> None:
         self.pooled = spec.pool == "pooler"
-        self.dense = nn.Linear(dim, dim) if spec.hidden else None
+        self.dense = Linear(dim, dim) if spec.hidden else None
         self.act = activation(spec.hidden)
-        self.out = nn.Linear(dim, count, bias)
+        self.out = Linear(dim, count, bias)
 
     def scores(self, hidden: Tensor, run: Run) -> Tensor:
         """[B, C] for hidden [B, T, D]."""
@@ -85,7 +86,7 @@ class TokenHead(HeadModule):
 
     def __init__(self, spec: TokenClassifier, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
-        self.out = nn.Linear(body.dim, config.num_labels)
+        self.out = Linear(body.dim, config.num_labels)
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         logits, labels = self.out(dropped(hidden, self.spec.dropout,
@@ -102,7 +103,7 @@ class SpanHead(HeadModule):
 
     def __init__(self, spec: Span, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
-        self.out = nn.Linear(body.dim, 2)
+        self.out = Linear(body.dim, 2)
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         start, end = self.out(dropped(hidden, self.spec.dropout, self.training)).unbind(-1)
@@ -122,7 +123,7 @@ class NextSentenceHead(HeadModule):
 
     def __init__(self, spec: object, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
-        self.out = nn.Linear(body.dim, 2)
+        self.out = Linear(body.dim, 2)
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         logits, labels = self.out(pool(hidden, run, "pooler",

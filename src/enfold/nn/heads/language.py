@@ -9,6 +9,7 @@ from enfold.config import Config
 from enfold.nn import losses
 from enfold.nn.act import activation
 from enfold.nn.heads.base import HeadModule, Run, dropped, last_rows
+from enfold.nn.linear import Linear
 from enfold.nn.norm import norm
 from enfold.nn.outputs import (
     CausalLMOutput,
@@ -27,13 +28,13 @@ class VocabularyHead(HeadModule):
     def __init__(self, spec: CausalLM | MaskedLM, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
         self._transform(spec.transform, body.dim)
-        self.out = nn.Linear(body.dim, body.embed.vocab, spec.bias)
+        self.out = Linear(body.dim, body.embed.vocab, spec.bias)
 
     def _transform(self, transform: tuple[str, Norm] | None, dim: int) -> None:
         self.dense: nn.Linear | None = None
         if transform is not None:
             act, spec = transform
-            self.act, self.dense, self.norm = activation(act), nn.Linear(dim, dim), norm(spec, dim)
+            self.act, self.dense, self.norm = activation(act), Linear(dim, dim), norm(spec, dim)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores [.., V] of hidden [.., D]."""
@@ -49,7 +50,8 @@ class CausalHead(VocabularyHead):
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         logits, labels = self.logits(last_rows(hidden, run.keep)), run.targets.get("labels")
-        loss = None if labels is None else losses.next_token(logits, labels, run.items)
+        measure = losses.next_token if self.spec.shift else losses.tokens
+        loss = None if labels is None else measure(logits, labels, run.items)
         return {"loss": loss, "logits": logits}
 
 
@@ -60,7 +62,7 @@ class MaskedHead(VocabularyHead):
 
     def __init__(self, spec: MaskedLM, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
-        self.sentence = nn.Linear(body.dim, 2) if spec.sentence else None
+        self.sentence = Linear(body.dim, 2) if spec.sentence else None
         self.pooled = spec.sentence
         if spec.sentence:
             self.output = PreTrainingOutput
@@ -84,16 +86,21 @@ class Seq2SeqHead(HeadModule):
 
     def __init__(self, spec: Seq2SeqLM, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
-        self.out = nn.Linear(body.dim, body.embed.vocab, bias=False)
+        self.out = Linear(body.dim, body.embed.vocab, bias=False)
         if spec.fixed_bias:
             self.register_buffer("fixed_bias", torch.zeros(1, body.embed.vocab))
 
-    def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores [.., V] of hidden [.., D]."""
         if self.spec.scale != 1.0:
             hidden = hidden * self.spec.scale
-        logits, labels = self.out(hidden), run.targets.get("labels")
+        logits = self.out(hidden)
         if self.spec.fixed_bias:
             logits = logits + self.fixed_bias.to(logits.dtype)
+        return logits  # type: ignore[no-any-return]
+
+    def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
+        logits, labels = self.logits(hidden), run.targets.get("labels")
         loss = None if labels is None else losses.tokens(logits, labels, run.items)
         return {"loss": loss, "logits": logits}
 
@@ -107,8 +114,8 @@ class DoubleHead(VocabularyHead):
     def __init__(self, spec: DoubleHeads, body: Stack, config: Config) -> None:
         HeadModule.__init__(self, spec, body, config)
         self.dense = None
-        self.out = nn.Linear(body.dim, body.embed.vocab, bias=False)
-        self.choice = nn.Linear(body.dim, 1)
+        self.out = Linear(body.dim, body.embed.vocab, bias=False)
+        self.choice = Linear(body.dim, 1)
         self.act = activation(spec.act)
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
