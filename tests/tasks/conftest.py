@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tasks.cases import CASES
 
 Oracle = tuple[Path, list[Any]]  # the folder of checkpoints, an answer per case

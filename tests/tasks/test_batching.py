@@ -17,8 +17,10 @@ def scheduler(**changes: Any) -> Scheduler:
 
 
 def rows(lengths: list[int]) -> list[Row]:
-    return [Row(n, {"input_ids": [n] * length, "attention_mask": [1] * length})
-            for n, length in enumerate(lengths)]
+    return [
+        Row(n, {"input_ids": [n] * length, "attention_mask": [1] * length})
+        for n, length in enumerate(lengths)
+    ]
 
 
 def first_ids(batch: Batch) -> list[int]:
@@ -65,10 +67,15 @@ def test_rows_without_a_mask_get_one_where_they_are_padded() -> None:
     assert scheduler().collate(made).inputs["attention_mask"].tolist() == [[1, 1], [1, 0]]
 
 
-@pytest.mark.parametrize("error", [
-    MemoryError(), torch.OutOfMemoryError("CUDA out of memory"),
-    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-    RuntimeError("not enough memory: you tried to allocate 8 GB")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("not enough memory: you tried to allocate 8 GB"),
+    ],
+)
 def test_a_batch_that_runs_out_of_memory_is_halved(error: Exception) -> None:
     seen: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Inputs as lists, generators and data sets: laziness, order, progress; batches equal single texts."""
+"""Lists, generators and data sets: laziness, order, progress; batches equal single texts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from tests.tasks.cases import CHAT, CONTEXT, GREEDY, LONG, PEOPLE, PREFILL, QUES
 
 Make = Callable[..., Any]
 MANY = [*TEXTS, PEOPLE, *(" ".join(PEOPLE.split()[:n]) for n in range(1, 12))]
-QUESTIONS = [{"question": QUESTION, "context": c} for c in (CONTEXT, PEOPLE, LONG, "Berlin", TEXTS[5])]
+QUESTIONS = [
+    {"question": QUESTION, "context": c} for c in (CONTEXT, PEOPLE, LONG, "Berlin", TEXTS[5])
+]
 TASKS = [
     ("text-classification", "bert-classes", MANY, {"top_k": None}),
     ("text-classification", "gpt2-classes", MANY[:3], {"top_k": None}),
     ("token-classification", "bert-ner", MANY, {"ignore_labels": []}),
-    ("token-classification", "bert-ner", [LONG, *MANY], {"stride": 4, "aggregation_strategy": "max"}),
+    (
+        "token-classification",
+        "bert-ner",
+        [LONG, *MANY],
+        {"stride": 4, "aggregation_strategy": "max"},
+    ),
     ("question-answering", "bert-qa", QUESTIONS, {"top_k": 2}),
     ("fill-mask", "bert-mlm", [f"{text} [MASK]" for text in MANY], {}),
     ("feature-extraction", "bert-base", MANY, {}),
@@ -52,20 +59,28 @@ def close(got: Any, want: Any) -> None:
 
 
 @pytest.mark.parametrize(("task", "name", "items", "options"), TASKS, ids=IDS)
-def test_many_give_what_each_gives_alone(task: str, name: str, items: list[Any],
-                                         options: dict[str, Any], make: Make) -> None:
+def test_many_give_what_each_gives_alone(
+    task: str, name: str, items: list[Any], options: dict[str, Any], make: Make
+) -> None:
     pipe = make(task, name)
     singles = [pipe(item, **options) for item in items]
-    if "2text" in task or task == "summarization" or (task == "text-classification" and not options):
+    if (
+        "2text" in task
+        or task == "summarization"
+        or (task == "text-classification" and not options)
+    ):
         singles = [single[0] for single in singles]
     close(pipe(items, **options), singles)
     close(pipe(items, batch_size=3, **options), singles)
     assert pipe.scheduler.counts["batches"] > 0
 
 
-@pytest.mark.parametrize(("task", "name", "items", "options"), TASKS[:2] + TASKS[8:9], ids=["a", "b", "c"])
+@pytest.mark.parametrize(
+    ("task", "name", "items", "options"), TASKS[:2] + TASKS[8:9], ids=["a", "b", "c"]
+)
 def test_generators_and_data_sets_give_the_same_as_lists(
-        task: str, name: str, items: list[Any], options: dict[str, Any], make: Make) -> None:
+    task: str, name: str, items: list[Any], options: dict[str, Any], make: Make
+) -> None:
     pipe = make(task, name)
     expected = pipe(items, **options)
     stream = pipe((item for item in items), **options)
@@ -94,7 +109,9 @@ class Indexed:
 def test_pairs_from_a_data_set(make: Make) -> None:
     pipe = make("text-classification", "bert-classes")
     rows = [{"a": "the fox", "b": "the dog"}]
-    assert list(pipe(KeyPairDataset(rows, "a", "b"))) == [pipe({"text": "the fox", "text_pair": "the dog"})]
+    assert list(pipe(KeyPairDataset(rows, "a", "b"))) == [
+        pipe({"text": "the fox", "text_pair": "the dog"})
+    ]
 
 
 def test_only_a_window_of_a_stream_is_held(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +133,9 @@ def test_only_a_window_of_a_stream_is_held(make: Make, monkeypatch: pytest.Monke
     assert ahead[0] == 0  # the first result does not wait for a second item
 
 
-def test_a_slow_source_is_answered_item_by_item(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_source_is_answered_item_by_item(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "SLOW", 0.0)
     seen: list[str] = []
     pipe = make("text-classification", "bert-classes")
@@ -139,12 +158,16 @@ def test_batch_size_one_never_reads_ahead(make: Make) -> None:
     assert len(answers) == 20
 
 
-def test_zero_shot_windows_hold_fewer_texts_for_many_labels(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero_shot_windows_hold_fewer_texts_for_many_labels(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "WINDOW", 8)
     pipe = make("zero-shot-classification", "bert-nli")
     sizes = []
     pre = pipe.pre
-    monkeypatch.setattr(pipe, "pre", lambda window, options: sizes.append(len(window)) or pre(window, options))
+    monkeypatch.setattr(
+        pipe, "pre", lambda window, options: sizes.append(len(window)) or pre(window, options)
+    )
     pipe(["the fox"] * 5, candidate_labels=["a", "b", "c", "d"])
     assert sizes == [2, 2, 1]
 
@@ -165,7 +188,9 @@ def test_progress_counts_items(make: Make) -> None:
     assert counted == len(MANY)
 
 
-def test_no_progress_bar_unless_asked_or_on_a_terminal(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_bar_unless_asked_or_on_a_terminal(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     pipe = make("text-classification", "bert-classes")
     pipe(["a"] * 300)
     assert capsys.readouterr().err == ""

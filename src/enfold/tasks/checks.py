@@ -11,7 +11,6 @@ from enfold.tasks.batching import Row, is_out_of_memory
 from enfold.tasks.registry import find, fits, task_of_head
 
 
-
 def describe(item: object) -> str:
     """An input as error messages show it."""
     text = repr(item)
