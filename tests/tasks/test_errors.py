@@ -35,8 +35,9 @@ WRONG: list[tuple[tuple[str, str], tuple[Any, ...], dict[str, Any], type[Excepti
         (LONG,),
         {},
         InputError,
-        r"a text has 188 tokens, the model has positions for 64.*truncation=True",
+        r"a text has 188 tokens, the model has positions for 64. Do: pass truncation=True",
     ),
+    (("fill-mask", "roberta-mlm"), ("<mask>" + " a" * 62,), {}, InputError, "has 65 .* for 64"),
     (CLASSES, ("a",), {"top_kk": 3}, ArgumentError, r"'top_kk' \(nearest: 'top_k'\)"),
     (
         CLASSES,

@@ -36,6 +36,19 @@ def test_the_task_is_read_from_the_head(name: str, task: str, oracle: Oracle) ->
     assert pipeline(model=pipe.model, tokenizer=pipe.tokenizer).task == task
 
 
+@pytest.mark.parametrize(
+    ("tag", "task"),
+    [("translation", "translation"), ("sentence-similarity", "text2text-generation")],
+)
+def test_the_task_is_read_from_the_card(
+    tag: str, task: str, oracle: Oracle, tmp_path: Path
+) -> None:
+    for file in (oracle[0] / "t5").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "README.md").write_text(f"---\nlicense: mit\npipeline_tag: {tag}\n---\n# A model\n")
+    assert type(pipeline(model=str(tmp_path))).name == task
+
+
 def test_no_task_can_be_told(oracle: Oracle, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(TaskError, match="can't tell the task of .* Do: give task="):

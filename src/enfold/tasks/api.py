@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from enfold import files
 from enfold.errors import ArgumentError, FileMissing, TaskError
 from enfold.tasks import registry
 from enfold.tasks.registry import Task
@@ -22,7 +23,7 @@ def pipeline(task: str | None = None, model: Any = None, config: Any = None, tok
              **kwargs: Any) -> Any:
     """A pipeline for `task`, ready to be called with texts.
 
-    task            a name of `get_supported_tasks()`; None: the one that the model's head is for
+    task            a name of `get_supported_tasks()`; None: what the model's card or head says
     model           a folder, a name on the Hub or a loaded model; None: the task's default model
     config, tokenizer   the same three ways; by default what lies beside the model
     revision        branch, tag or commit of `model`
@@ -76,13 +77,16 @@ def load_tokenizer(tokenizer: Any, source: Any, options: Mapping[str, Any]) -> A
 
 
 def infer_task(model: Any, config: Any, options: Mapping[str, Any]) -> str:
-    """The task that a model's head is for, by its class or its config's `architectures`."""
+    """The task of a model: by its card, its class, or its config's `architectures`."""
     if model is None:
         raise TaskError("pipeline: neither a task nor a model was given. "
                         f"Do: name one of {', '.join(registry.get_supported_tasks())}")
     if not isinstance(model, str) and not hasattr(model, "__fspath__"):
         names = [type(model).__name__]
     else:
+        tag = pipeline_tag(model, _where(options))
+        if tag is not None:
+            return tag
         auto = registry.load_auto("AutoConfig")
         found = auto.from_pretrained(model, **_where(options)) if config is None else config
         names = list(found.architectures or [])
@@ -91,6 +95,18 @@ def infer_task(model: Any, config: Any, options: Mapping[str, Any]) -> str:
         raise TaskError(f"pipeline: can't tell the task of {model!r} from its classes {names}. "
                         f"Do: give task=, one of {', '.join(registry.get_supported_tasks())}")
     return tasks[0]
+
+
+def pipeline_tag(source: Any, where: Mapping[str, Any]) -> str | None:
+    """The task that the model's card names, if it is one of ours."""
+    options = {name: value for name, value in where.items() if name != "trust_remote_code"}
+    card = files.resolve(source, "README.md", required=False, **options)
+    head = "" if card is None else card.read_text(encoding="utf-8").split("\n---", 1)[0]
+    for line in head.splitlines():
+        name, _, value = line.partition(":")
+        if name == "pipeline_tag" and value.strip() in registry.get_supported_tasks():
+            return value.strip()
+    return None
 
 
 def load_default(task: Task, languages: tuple[str, str] | None, tokenizer: Any, config: Any,

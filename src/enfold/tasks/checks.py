@@ -66,8 +66,10 @@ def position_limit(model: Any) -> int | None:
     spec = getattr(model, "spec", None)
     stack = getattr(spec, "encoder", spec)
     table = getattr(getattr(stack, "embed", None), "position", None)
-    count = getattr(table, "count", None)
-    return None if count is None else int(count)
+    if table is None:
+        return None
+    pad = getattr(table, "pad", None)  # positions start behind the pad token's
+    return int(table.count - getattr(table, "offset", 0) - (0 if pad is None else pad + 1))
 
 
 def check_lengths(rows: Iterable[Row], limit: int | None, where: str) -> None:
@@ -82,7 +84,8 @@ def check_lengths(rows: Iterable[Row], limit: int | None, where: str) -> None:
 def too_long(length: int, limit: int, where: str) -> InputError:
     """The error for a row that the model has no positions for."""
     return InputError(f"{where}: a text has {length} tokens, the model has positions for {limit}. "
-                      f"Do: pass truncation=True, max_length={limit}, or cut the text into parts")
+                      f"Do: pass truncation=True (with max_length={limit} if the tokenizer has no "
+                      "limit), or cut the text into parts")
 
 
 def explain(error: Exception, lengths: Sequence[int], model: Any, where: str) -> Exception:
