@@ -232,11 +232,15 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class CausalLM:
-    """Next-token logits.  `transform`: (act, norm) of a dense layer before the projection."""
+    """Next-token logits.  `transform`: (act, norm) of a dense layer before the projection.
+
+    `shift`: the label at t is the target at t - 1; without it, at t itself.
+    """
 
     tied: bool = True
     transform: tuple[str, Norm] | None = None
     bias: bool = False
+    shift: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Forward passes equal transformers': logits, hidden states, attentions, in every spelling of input."""
+"""Forward passes equal transformers': logits, hidden states, attentions, for any form of input."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One line per family: a tiny config, and variants of it that change what the architecture does.
 
-Every test of this folder runs over this table and the registry: a family is tested by having a line.
+Every test here runs over this table and the registry: a family is tested by having a line.
 `lm` is the head that variants are tested with.
 """
 
@@ -37,6 +37,7 @@ ENCODER_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 DECODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
            "num_key_value_heads": 2, "intermediate_size": 40, "max_position_embeddings": 48,
            "num_labels": 3, "rms_norm_eps": 1e-5}
+DECODER_DROPOUTS = ("attention_dropout", "classifier_dropout")
 GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 48, "num_labels": 3}
 GPT_DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop", "summary_first_dropout",
                 "classifier_dropout")
@@ -91,14 +92,14 @@ TINY = {
         "many_heads": {"num_key_value_heads": 4}, "one_head": {"num_key_value_heads": 1},
         "biases": {"attention_bias": True, "mlp_bias": True}, "tied": {"tie_word_embeddings": True},
         "wide": {"head_dim": 12}, **ROPES,
-    }, ("attention_dropout",)),
+    }, DECODER_DROPOUTS),
     "mistral": Tiny(DECODER | {"sliding_window": 4}, "ForCausalLM", {
         "no_window": {"sliding_window": None}, "wide": {"head_dim": 12},
-    }, ("attention_dropout",)),
+    }, DECODER_DROPOUTS),
     "qwen2": Tiny(DECODER, "ForCausalLM", {
         "sliding": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
         "tied": {"tie_word_embeddings": True},
-    }, ("attention_dropout",)),
+    }, DECODER_DROPOUTS),
     "marian": Tiny(SEQ2SEQ, "MTModel", {
         "two_vocabularies": {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 40},
         "scaled": {"scale_embedding": True, "activation_function": "swish"},

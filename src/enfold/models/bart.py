@@ -82,7 +82,7 @@ def marian_names(c: Config) -> Names:
 
 LM = {"out": "lm_head"}
 SEQ2SEQ = Arch(Seq2SeqLM(fixed_bias=True), LM | {"fixed_bias": "final_logits_bias"})
-DECODER = Arch(CausalLM(), LM, part="decoder",
+DECODER = Arch(CausalLM(shift=False), LM, part="decoder",
                rename={"embed.token": Reads("decoder.embed_tokens", ("shared",))})
 MARIAN_HEADS = {"Model": Arch(Base()), "MTModel": SEQ2SEQ, "ForCausalLM": DECODER}
 HEADS = {

@@ -64,7 +64,7 @@ NAMES = {"embed.token": "embeddings.word_embeddings",
          "pooler": "pooler.dense"} | scope("layers.*", "encoder.layer.*", LAYER)
 TRANSFORM: dict[str, Theirs] = {"dense": "cls.predictions.transform.dense",
                                 "norm": "cls.predictions.transform.LayerNorm",
-                                "out.weight": "cls.predictions.decoder.weight"}
+                                "out": "cls.predictions.decoder"}
 SENTENCE = {"sentence": "cls.seq_relationship"}
 CLASSES = {"out": "classifier"}
 
@@ -75,7 +75,7 @@ def vocabulary(c: Config) -> Names:
 
 
 def bias(c: Config, place: str) -> dict[str, Theirs]:
-    """The projection's bias, which files hold twice; only the decoder's counts if they aren't tied."""
+    """The projection's bias, which files hold twice; untied, only the decoder's counts."""
     near, far = f"{place}.bias", f"{place}.decoder.bias"
     return {"out.bias": (near, far) if c.tie_word_embeddings else Reads(far, (near,))}
 

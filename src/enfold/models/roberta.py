@@ -34,7 +34,7 @@ def transform(c: Config) -> tuple[str, Norm]:
 def vocabulary(c: Config) -> Names:
     """The names of the vocabulary projection."""
     return {"dense": "lm_head.dense", "norm": "lm_head.layer_norm",
-            "out.weight": "lm_head.decoder.weight", **bert.bias(c, "lm_head")}
+            "out": "lm_head.decoder", **bert.bias(c, "lm_head")}
 
 
 HEADS = {
