@@ -94,8 +94,9 @@ class Session:
         inputs = self._inputs()
         memory = self.fixed.get("attention_mask") if self.mask_name != "attention_mask" else None
         self.held = self.offset + self.length
-        return self.step(inputs[self.ids_name], inputs.get("position_ids"),  # type: ignore[misc]
-                         inputs.get(self.mask_name), memory)
+        logits: Tensor = self.step(inputs[self.ids_name], inputs.get("position_ids"),
+                                   inputs.get(self.mask_name), memory)
+        return logits
 
     def append(self, tokens: Tensor) -> None:
         """Write one token [B] at the end of each row."""

@@ -86,6 +86,7 @@ class PreTrainedModel(Embeddings, PublicFace):
         self.config, self.prefix = config, plan.prefix
         self.name_or_path = config.get("name_or_path", "")
         self.warnings_issued: dict[str, bool] = {}
+        self.stored: set[str] = set()  # computed tensors that the file held
         self._generation_config: Any = None
         self.body, self.head = body, head
         self.names = plan.names
@@ -271,7 +272,7 @@ class PreTrainedModel(Embeddings, PublicFace):
         plain = not (self._forward_hooks or self._forward_pre_hooks or self.body._forward_hooks)
         if not plain or not hasattr(self.head, "logits") or not can_step(decoder, cache):
             return None
-        return Stepper(decoder, self.head.logits, cache, capacity)
+        return Stepper(decoder, self.head.logits, cache, capacity)  # type: ignore[arg-type]
 
     # ---- inside ----------------------------------------------------------------------------------
     def _last_stack(self) -> Transformer:

@@ -128,7 +128,7 @@ def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options:
     architectures = config.get("architectures") or []
     return Terms(
         title=type(model).__name__, names=model.names, family=family.tables(config),
-        prefixes=(model.prefix, family.prefix), drop=family.drop,
+        prefix=model.prefix, prefixes=family.prefixes(), drop=family.drop,
         complete=type(model).__name__ in architectures, tie=edits.get("tie_word_embeddings"),
         ignore_mismatched_sizes=options.ignore_mismatched_sizes,
         dtype=_dtype(options.dtype, config, checkpoint), device=_device(options.device_map),
@@ -187,6 +187,7 @@ def _device(device_map: Any) -> torch.device:
 def _settle(model: PreTrainedModel, config: Any, report: Report, name: PathLike) -> None:
     """What the config and the model know once the weights are in."""
     model.name_or_path = str(name)
+    model.stored = report.stored
     model.tie_weights()
     if config.get("dtype") is not None:
         config.dtype = model.dtype

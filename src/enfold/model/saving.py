@@ -33,7 +33,7 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
         return
     if upload and not push_to_hub:
         raise TypeError(f"save_pretrained: {', '.join(upload)} only matter with push_to_hub=True")
-    tensors = to_save(model, model.names) if state_dict is None else _chosen(model, state_dict)
+    tensors = to_save(model, model.names, model.stored) if state_dict is None else _chosen(model, state_dict)
     with atomic_folder_write(save_directory) as staging:
         write_checkpoint(staging, tensors, max_shard_size=max_shard_size, safe=safe_serialization,
                          variant=variant)
@@ -70,7 +70,7 @@ def _upload(folder: Path, options: dict[str, Any]) -> None:
 
 def _chosen(model: PreTrainedModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a given state, each once under its first name."""
-    wanted = to_save(model, model.names)
+    wanted = to_save(model, model.names, model.stored)
     chosen = {name: state[name] for name in wanted if name in state}
     missing = [name for name in wanted if name not in state]
     if missing:

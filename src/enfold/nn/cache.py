@@ -60,11 +60,10 @@ class KV:
             new_value[:, :, :length] = self.value[:, :, :length]
         self.key, self.value = new_key, new_value
 
-    def reorder(self, index: Tensor) -> None:
-        """Keep the batch rows `index`, in that order, repeats allowed."""
+    def reorder(self, index: Tensor, length: int) -> None:
+        """Keep the batch rows `index`, in that order, repeats allowed, of `length` positions."""
         if self.key is not None and self.value is not None:
-            self.key = self.key.index_select(0, index)
-            self.value = self.value.index_select(0, index)
+            self.key, self.value = (_rows(x, index, length) for x in (self.key, self.value))
 
 
 class Cache:
@@ -126,7 +125,7 @@ class Cache:
     def reorder(self, index: Tensor) -> None:
         """Keep the batch rows `index` [B'], in that order, repeats allowed (beams, expansion)."""
         for state in self.states:
-            state.reorder(index)
+            state.reorder(index, self.length)
         self.cross = [held and (held[0].index_select(0, index), held[1].index_select(0, index))
                       for held in self.cross]
 
@@ -144,6 +143,13 @@ class Cache:
             twin.states.append(copy)
             twin.cross.append(cross)
         return twin
+
+
+def _rows(x: Tensor, index: Tensor, length: int) -> Tensor:
+    """Rows of x [B, K, capacity, D]; what lies past `length` is not copied."""
+    chosen = x.new_empty(index.shape[0], *x.shape[1:])
+    chosen[:, :, :length] = x[:, :, :length].index_select(0, index)
+    return chosen
 
 
 def as_cache(past: Any) -> Cache:

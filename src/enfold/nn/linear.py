@@ -95,7 +95,7 @@ def multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
 @cache
 def worthwhile(dtype: torch.dtype) -> bool:
     """Whether packed products of `dtype` are faster here than torch's, and as exact; measured once."""
-    if dtype not in ERRORS or not torch.backends.mkldnn.is_available():
+    if dtype not in ERRORS or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     with torch.inference_mode():
         weight = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -105,16 +105,18 @@ def worthwhile(dtype: torch.dtype) -> bool:
             exact, found = F.linear(x.double(), weight.double()), multiply(x, packed, None)
             if (found - exact).norm() > ERRORS[dtype] * exact.norm():
                 return False
-            ours += fastest(lambda x=x: multiply(x, packed, None))  # type: ignore[misc]
-            theirs += fastest(lambda x=x: F.linear(x, weight))  # type: ignore[misc]
+            best = fastest(lambda x=x: multiply(x, packed, None),  # type: ignore[misc]
+                           lambda x=x: F.linear(x, weight))  # type: ignore[misc]
+            ours, theirs = ours + best[0], theirs + best[1]
     return ours <= GAIN * theirs
 
 
-def fastest(work: Callable[[], object], runs: int = 9) -> float:
-    """Seconds of the fastest of some runs."""
-    times = []
+def fastest(*works: Callable[[], object], runs: int = 12) -> list[float]:
+    """Seconds of the fastest of some runs of each, taken in turn."""
+    best = [float("inf")] * len(works)
     for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        for place, work in enumerate(works):
+            start = time.perf_counter()
+            work()
+            best[place] = min(best[place], time.perf_counter() - start)
+    return best

@@ -38,7 +38,10 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) -> Tensor:
     if rotated != x.shape[-1]:
         head, tail = x[..., :rotated], x[..., rotated:]
         return torch.cat((rotate(head, cos, sin, interleaved), tail), -1)
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2) if interleaved else x.roll(rotated // 2, -1)
+    if interleaved:
+        swapped = x.view(*x.shape[:-1], -1, 2).flip(-1).view(x.shape)
+    else:
+        swapped = x.roll(rotated // 2, -1)
     return x * cos + swapped * sin
 
 

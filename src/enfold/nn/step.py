@@ -137,7 +137,7 @@ def function(module: nn.Module, dtype: torch.dtype) -> Function:
         shape, weight, bias, eps = module.normalized_shape, module.weight, module.bias, module.eps
         return lambda x: F.layer_norm(x, shape, weight, bias, eps)
     if type(module) is RMSNorm:
-        return module.forward
+        return module.kernel()
     return module
 
 
@@ -177,7 +177,7 @@ def _attention(branch: Any, step: Stepper, dtype: torch.dtype) -> Function:
         if window is not None and k.shape[2] > window:
             k, v = k[:, :, -window:], v[:, :, -window:]
             mask = None if mask is None else mask[..., -window:]
-        if biased:
+        if biased and now.bias is not None:
             mask = now.bias if mask is None else now.bias.masked_fill(~mask, float("-inf"))
         batch = q.shape[0]
         mixed = F.scaled_dot_product_attention(q.reshape(batch, *group), k, v, mask, scale=scale)
