@@ -149,7 +149,8 @@ class Config:
             self._values.pop("id2label", None)
             return
         self._values["id2label"] = {str(int(index)): label for index, label in labels.items()}
-        self._values.setdefault("label2id", {label: int(index) for index, label in labels.items()})
+        if set(self._values.get("label2id") or ()) != set(labels.values()):
+            self._values["label2id"] = {label: int(index) for index, label in labels.items()}
 
     @property
     def label2id(self) -> dict[str, int]:

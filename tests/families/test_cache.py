@@ -1,4 +1,4 @@
-"""Cached steps equal one full pass, for every family, with padding, windows and older cache forms."""
+"""Cached steps equal one full pass: every family, padding, windows, older forms of caches."""
 
 from __future__ import annotations
 

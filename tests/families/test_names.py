@@ -221,7 +221,8 @@ def test_halves_are_callable() -> None:
     both = pair("bart", "ForConditionalGeneration")
     tokens = both.inputs()["input_ids"]
     with torch.no_grad():
-        for ours in (both.ours.model.encoder, both.ours.get_encoder(), both.ours.model.get_encoder()):
+        model = both.ours
+        for ours in (model.model.encoder, model.get_encoder(), model.model.get_encoder()):
             close(ours(tokens).last_hidden_state,
                   both.theirs.model.encoder(tokens).last_hidden_state)
         memory = torch.randn(2, 4, 32)
@@ -248,7 +249,7 @@ def test_copies(kind: str) -> None:
 
 def test_unknown_paths_name_the_nearest() -> None:
     model = pair("bert", "ForSequenceClassification").ours
-    with pytest.raises(AttributeError, match=r"has no attribute 'clasifier' \(nearest: 'classifier'\)"):
+    with pytest.raises(AttributeError, match=r"attribute 'clasifier' \(nearest: 'classifier'\)"):
         model.clasifier  # noqa: B018
     with pytest.raises(AttributeError, match=r"'encoder.layers' \(nearest: 'encoder.layer'\)"):
         model.bert.encoder.layers  # noqa: B018

@@ -71,7 +71,7 @@ def test_gradients_of_hidden_states(case: tuple[str, str]) -> None:
     both = fresh(*case)
     given = both.inputs("right")
     ours, theirs = both.ours(**given), both.theirs(**given)
-    for model, output in ((both.ours, ours), (both.theirs, theirs)):
+    for output in (ours, theirs):
         total = sum(value.square().mean() for value in output.values()
                     if isinstance(value, Tensor))
         total.backward()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.errors import InputError
+from enfold.nn.table import Table
 
 
 class Embeddings:
@@ -96,7 +97,7 @@ def _rounded(count: int, multiple: int | None) -> int:
 def _table(old: nn.Embedding, count: int, std: float | None) -> nn.Embedding:
     pad = old.padding_idx if old.padding_idx is not None and old.padding_idx < count else None
     with torch.device("meta"):
-        new = nn.Embedding(count, old.embedding_dim, pad)
+        new = Table(count, old.embedding_dim, pad)
     new.weight = nn.Parameter(_rows(old.weight, count, std), old.weight.requires_grad)
     return new
 

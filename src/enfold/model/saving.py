@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +33,9 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
         return
     if upload and not push_to_hub:
         raise TypeError(f"save_pretrained: {', '.join(upload)} only matter with push_to_hub=True")
-    tensors = to_save(model, model.names, model.stored) if state_dict is None else _chosen(model, state_dict)
+    tensors = to_save(model, model.names, model.stored)
+    if state_dict is not None:
+        tensors = _chosen(tensors, state_dict)
     with atomic_folder_write(save_directory) as staging:
         write_checkpoint(staging, tensors, max_shard_size=max_shard_size, safe=safe_serialization,
                          variant=variant)
@@ -68,9 +70,8 @@ def _upload(folder: Path, options: dict[str, Any]) -> None:
     push_to_hub(folder, repo, **options)
 
 
-def _chosen(model: PreTrainedModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _chosen(wanted: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a given state, each once under its first name."""
-    wanted = to_save(model, model.names, model.stored)
     chosen = {name: state[name] for name in wanted if name in state}
     missing = [name for name in wanted if name not in state]
     if missing:

@@ -68,6 +68,7 @@ QWEN2 = COMMON | {"vocab_size": 151936, "intermediate_size": 22016, "num_key_val
                   "max_position_embeddings": 32768, "use_sliding_window": False,
                   "sliding_window": 4096, "max_window_layers": 28, "bos_token_id": None,
                   "eos_token_id": None}
+del QWEN2["head_dim"]  # which Qwen2 has not
 DROP = ("*rotary_emb.inv_freq",)
 
 family("llama", spec, NAMES, HEADS, "model", defaults=DEFAULTS, drop=DROP)

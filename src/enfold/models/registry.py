@@ -103,6 +103,11 @@ class Family:
             return arch.prefix
         return "" if isinstance(arch.head, Base) else self.prefix
 
+    def prefixes(self) -> tuple[str, ...]:
+        """All prefixes that the body's names have in files of the family."""
+        found = dict.fromkeys([self.prefix, *map(self.body_prefix, self.heads.values())])
+        return tuple(filter(None, found))
+
     def _names(self, config: Config, arch: Arch, prefix: str) -> dict[str, Theirs]:
         body = expand(self.names(config) if callable(self.names) else self.names)
         if arch.part:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from enfold.nn.table import Table
 from enfold.spec import Buckets
 
 
-class RelativeBias(nn.Embedding):
+class RelativeBias(Table):
     """The table [buckets, H] and the bias that it gives."""
 
     def __init__(self, spec: Buckets, heads: int) -> None:

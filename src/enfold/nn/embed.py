@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from enfold.errors import InputError
 from enfold.nn.norm import norm
+from enfold.nn.table import Table
 from enfold.spec import Learned, Sinusoid, Tokens
 
 
@@ -19,9 +20,9 @@ class TokenEmbedding(nn.Module):
     def __init__(self, spec: Tokens, dim: int) -> None:
         super().__init__()
         self.spec = spec
-        self.token = nn.Embedding(spec.vocab, dim, spec.pad)
+        self.token = Table(spec.vocab, dim, spec.pad)
         self.position = position_table(spec.position, dim)
-        self.segment = nn.Embedding(spec.types, dim) if spec.types else None
+        self.segment = Table(spec.types, dim) if spec.types else None
         self.norm = norm(spec.norm, dim) if spec.norm else None
 
     def forward(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor,
@@ -70,7 +71,7 @@ class TokenEmbedding(nn.Module):
         return torch.arange(offset, offset + length, device=source.device)[None]
 
 
-class LearnedPositions(nn.Embedding):
+class LearnedPositions(Table):
     """A table of positions, `offset` rows further down; a text that is too long raises."""
 
     def __init__(self, spec: Learned, dim: int) -> None:
@@ -88,7 +89,7 @@ class LearnedPositions(nn.Embedding):
                              f"Do: tokenizer(..., truncation=True, max_length={limit})") from None
 
 
-class SinusoidPositions(nn.Embedding):
+class SinusoidPositions(Table):
     """Fixed positions: sines in the first half of the features, cosines in the second."""
 
     computed = ("weight",)  # never stored: made here

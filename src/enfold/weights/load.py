@@ -31,7 +31,7 @@ class Terms:
     """How a checkpoint is to be read into a model.
 
     `names`: the architecture's table; `family`: the tables of all architectures of the family,
-    whose tensors may be left over; `prefixes`: the body's prefix here, then in the family.
+    whose tensors may be left over; `prefix`: the body's here; `prefixes`: those of the family.
     `complete`: the checkpoint claims to have this very architecture, so no head of it may be
     absent. `tie`: what the caller said of ties, None for nothing.
     """
@@ -39,7 +39,8 @@ class Terms:
     title: str
     names: NameTable
     family: list[NameTable]
-    prefixes: tuple[str, str]
+    prefix: str
+    prefixes: tuple[str, ...]
     drop: tuple[str, ...] = ()
     complete: bool = False
     tie: bool | None = None
@@ -54,6 +55,7 @@ class Report:
     """What loading found: names in the checkpoint's spelling."""
 
     new: list[str] = field(default_factory=list)
+    stored: set[str] = field(default_factory=set)  # computed tensors that the file holds, our names
     left_over: list[str] = field(default_factory=list)
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
 
@@ -70,6 +72,8 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     fresh: list[Slot] = []
     for slot in wanted:
         value = _read(slot, keys, checkpoint, terms, report)
+        if value is not None and slot.computed:
+            report.stored.add(slot.name)
         if value is None:
             value = torch.empty(slot.tensor.shape, dtype=_dtype(slot.tensor, terms),
                                 device=terms.device)
@@ -106,22 +110,18 @@ def _match(checkpoint: Checkpoint, terms: Terms, known: set[str],
     return spare | found
 
 
-def spellings(key: str, prefixes: tuple[str, str]) -> list[str]:
+def spellings(key: str, here: str, prefixes: tuple[str, ...]) -> list[str]:
     """What a key of a checkpoint may mean: itself, or with the body's prefix put on or changed."""
     stem, _, leaf = key.rpartition(".")
     if leaf in ("gamma", "beta"):  # what TensorFlow called weight and bias of a norm
         key = f"{stem}.{'weight' if leaf == 'gamma' else 'bias'}"
-    here, family = prefixes
-    ways = [key, f"{here}.{key}" if here else key]
-    if family and key.startswith(f"{family}."):
-        bare = key[len(family) + 1 :]
-        ways.append(f"{here}.{bare}" if here else bare)
-    return ways
+    bare = [key.removeprefix(f"{other}.") for other in prefixes if key.startswith(f"{other}.")]
+    return [key, *(f"{here}.{name}" if here else name for name in (key, *bare))]
 
 
 def _ours(key: str, terms: Terms, known: set[str]) -> tuple[str, str | None]:
     """(the spelling that fits, our name), or None for a name that isn't ours."""
-    for spelling in spellings(key, terms.prefixes):
+    for spelling in spellings(key, terms.prefix, terms.prefixes):
         ours = _translate(terms.names, spelling)
         if ours in known:
             return spelling, ours
@@ -132,7 +132,7 @@ def _may_stay(key: str, terms: Terms) -> bool:
     """Whether a tensor without a place here is one that such a checkpoint may carry."""
     if any(fnmatchcase(key, pattern) for pattern in terms.drop):
         return True
-    for spelling in spellings(key, terms.prefixes):
+    for spelling in spellings(key, terms.prefix, terms.prefixes):
         own = _translate(terms.names, spelling)
         if own is not None:
             if _part(own) == "pooler":  # a body without its pooler
