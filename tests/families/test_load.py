@@ -175,6 +175,18 @@ def test_untied_config_without_an_output_projection_raises(tmp_path: Path) -> No
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
+def test_untied_t5_as_transformers_4_saved_it(tmp_path: Path) -> None:
+    broken = Broken(tmp_path, checkpoint("t5", "ForConditionalGeneration", "unscaled"))
+    broken.config(tie_word_embeddings=False, scale_decoder_outputs=None)
+    folder = broken.with_(broken.tensors | {
+        "lm_head.weight": torch.randn(broken.tensors["shared.weight"].shape)})
+    both = pair("t5", "ForConditionalGeneration")
+    model, theirs = (kind.from_pretrained(folder) for kind in (type(both.ours), type(both.theirs)))
+    assert model.lm_head.weight is not model.shared.weight
+    with torch.no_grad():
+        same_outputs(model(**both.inputs()), theirs.eval()(**both.inputs()))
+
+
 def test_seq2seq_checkpoints_open_as_their_halves() -> None:
     tokens = pair("t5", "ForConditionalGeneration").inputs()["input_ids"]
     encoder = our_class("t5", "EncoderModel").from_pretrained(

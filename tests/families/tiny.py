@@ -109,7 +109,6 @@ TINY = {
     }, (*SEQ2SEQ_DROPOUTS, "classifier_dropout")),
     "t5": Tiny(T5, "ForConditionalGeneration", {
         "gated": {"feed_forward_proj": "gated-gelu"}, "silu": {"feed_forward_proj": "gated-silu"},
-        "untied": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
-                   "scale_decoder_outputs": False},
+        "unscaled": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
     }, ("dropout_rate", "classifier_dropout")),
 }

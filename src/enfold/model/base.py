@@ -28,7 +28,7 @@ from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
 from enfold.weights.face import PublicFace, View
 from enfold.weights.names import NameTable
-from enfold.weights.slots import materialise, slots
+from enfold.weights.slots import materialise, retied, slots
 
 if TYPE_CHECKING:
     from enfold.generate.config import GenerationConfig
@@ -222,6 +222,11 @@ class PreTrainedModel(Embeddings, PublicFace):
         out = getattr(self.head, "out", None)
         if getattr(self.head.spec, "tied", False) and out is not None:
             out.weight = self._last_stack().embed.token.weight
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        moved = super()._apply
+        retied(self, lambda: moved(fn, recurse))  # type: ignore[no-untyped-call]
+        return self
 
     def enable_input_require_grads(self) -> None:
         """Have the embeddings' output require gradients (adapters with gradient checkpointing)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,7 @@ class Slot:
 
     def put(self, root: nn.Module, value: Tensor) -> None:
         """Have every place of the slot hold `value`; gradients are wanted as before."""
-        parameter = None
+        parameter: nn.Parameter | None = None
         for name in self.names:
             path, _, leaf = name.rpartition(".")
             module = root.get_submodule(path)
@@ -35,8 +35,10 @@ class Slot:
                 continue
             old = module._parameters[leaf]
             wanted = value.is_floating_point() and (old is None or old.requires_grad)
-            if parameter is None:
-                parameter = nn.Parameter(value, requires_grad=wanted)
+            if isinstance(value, nn.Parameter):
+                parameter = value
+            elif parameter is None:
+                parameter = nn.Parameter(value, wanted)
             module._parameters[leaf] = parameter
 
 
@@ -65,6 +67,17 @@ def members(root: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
             for leaf, buffer in module._buffers.items():
                 if buffer is not None and leaf not in module._non_persistent_buffers_set:
                     yield f"{path}.{leaf}", buffer, leaf in computed
+
+
+def retied(root: nn.Module, change: Callable[[], object]) -> None:
+    """Make a change that may give every module a parameter of its own; ties stay ties."""
+    ties = [slot for slot in slots(root) if len(slot.names) > 1]
+    change()
+    for slot in ties:
+        path, _, leaf = slot.name.rpartition(".")
+        held = root.get_submodule(path)._parameters[leaf]
+        if held is not None:
+            slot.put(root, held)
 
 
 def materialise(root: nn.Module, device: torch.device) -> None:
