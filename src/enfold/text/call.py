@@ -202,7 +202,7 @@ def _encode(tokenizer: Caller, engine: Engine, inputs: Inputs, plan: Plan, wante
 
     full_now = wanted.offsets or wanted.overflow  # the fast way gives overflow other type ids
     rows, sample = inputs.guard(lambda: run(full_now))
-    ids = [row.ids for row in rows]
+    ids = [engine.ids(row) for row in rows]
     lengths = lengths_of(ids)
     width = plan.pad.width(lengths) if plan.pad else 0
     data = _columns(tokenizer, rows, ids, lengths, width, plan.pad, wanted)

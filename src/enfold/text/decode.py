@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tokenizers import Tokenizer as Rust
 from tokenizers.models import BPE
 
 from enfold.errors import unknown_arguments
 from enfold.text.call import Caller
+from enfold.text.engine import Engine
 from enfold.text.vocabulary import to_list
 
 CLEAN = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"),
@@ -29,13 +29,13 @@ class Decoder(Caller):
             raise unknown_arguments("decode", more, ["token_ids", "skip_special_tokens",
                                     "clean_up_tokenization_spaces", "use_source_tokenizer"])
         ids = to_list(token_ids["input_ids"] if isinstance(token_ids, dict) else token_ids)
-        rust = self._engine_for(not source).rust
+        engine = self._engine_for(not source)
         clean = self._cleans(clean_up_tokenization_spaces)
         hidden = self._hidden_ids() if skip_special_tokens else set()
 
         def text(row: list[int]) -> str:
             row = [index for index in row if index not in hidden] if hidden else row
-            out = self._spaced(rust, row) if self.kind.spaced else _decoded(rust, row)
+            out = self._spaced(engine, row) if self.kind.spaced else engine.text(row)
             return self.clean_up_tokenization(out) if clean else out
 
         if isinstance(ids, list) and ids and isinstance(ids[0], (list, tuple)):
@@ -50,16 +50,16 @@ class Decoder(Caller):
             return [] if len(sequences) == 0 else [out]
         return list(out)
 
-    def _spaced(self, rust: Rust, row: list[int]) -> str:
+    def _spaced(self, engine: Engine, row: list[int]) -> str:
         """Runs of ordinary tokens decoded one by one, each special token followed by a space."""
         special, out, run = set(self.all_special_ids), "", list[int]()
         for index in row:
             if index not in special:
                 run.append(index)
                 continue
-            out += f"{_decoded(rust, run)}{rust.id_to_token(index)} "
+            out += f"{engine.text(run)}{engine.token(index)} "
             run = []
-        return (out + _decoded(rust, run)).strip()
+        return (out + engine.text(run)).strip()
 
     @staticmethod
     def clean_up_tokenization(text: str) -> str:
@@ -78,8 +78,3 @@ class Decoder(Caller):
         """Special to the engine, or by role alone."""
         added = self.backend_tokenizer.get_added_tokens_decoder().items()
         return {index for index, token in added if token.special} | set(self.all_special_ids)
-
-
-def _decoded(rust: Rust, row: list[int]) -> str:
-    """Some of the engine's decoders panic at an empty list."""
-    return str(rust.decode(row, skip_special_tokens=False)) if row else ""

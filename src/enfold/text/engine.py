@@ -41,10 +41,17 @@ PLAIN = Setting()
 
 
 class Engine:
-    """A Rust tokenizer and its gate.  What its file baked in (padding, truncation) is set aside."""
+    """A Rust tokenizer and its gate.  What its file baked in (padding, truncation) is set aside.
 
-    def __init__(self, rust: Rust) -> None:
+    names: the tokens by id, where they are not the engine's own; what the engine calls otherwise
+    is encoded as `unknown` (marian.py).
+    """
+
+    def __init__(self, rust: Rust, names: Sequence[str] = (), unknown: int = 0) -> None:
         self.rust = rust
+        self._names, self._places = names, {name: index for index, name in enumerate(names)}
+        self._known = {index: index if rust.id_to_token(index) == name else unknown
+                       for index, name in enumerate(names)}
         self.baked: dict[str, Any] = {"truncation": rust.truncation, "padding": rust.padding}
         self._gate = Gate()
         _apply(rust, PLAIN)
@@ -57,6 +64,39 @@ class Engine:
             encodings: list[Encoding] = run(batch, is_pretokenized=words,
                                             add_special_tokens=add_special)
         return encodings
+
+    def ids(self, encoding: Encoding) -> list[int]:
+        """The ids of an encoding."""
+        ids: list[int] = encoding.ids
+        return [self._known.get(index, index) for index in ids] if self._names else ids
+
+    def token(self, index: int) -> str | None:
+        """The token of an id."""
+        named = 0 <= index < len(self._names)
+        return self._names[index] if named else self.rust.id_to_token(index)
+
+    def index(self, token: str) -> int | None:
+        """The id of a token."""
+        found = self.rust.token_to_id(token)
+        if not self._names or (found is not None and found >= len(self._names)):
+            return found
+        return self._places.get(token)
+
+    def vocab(self) -> dict[str, int]:
+        """Token -> id, added tokens included."""
+        found = self.rust.get_vocab(with_added_tokens=True)
+        if not self._names:
+            return found
+        added = {token: index for token, index in found.items() if index >= len(self._names)}
+        return self._places | added
+
+    def text(self, ids: list[int]) -> str:
+        """Ids decoded, special ones too.  Some of the engine's decoders panic at an empty list."""
+        if not ids:
+            return ""
+        if self._names:
+            return str(self.rust.decoder.decode([self.token(index) or "" for index in ids]))
+        return str(self.rust.decode(ids, skip_special_tokens=False))
 
     def to_json(self) -> dict[str, Any]:
         """The engine as tokenizer.json holds it, with the baked padding and truncation."""
@@ -85,7 +125,7 @@ class Engine:
         return {key: state[key] for key in ("truncation", "padding")}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"rust": self.rust, "baked": self.baked}
+        return {key: value for key, value in self.__dict__.items() if key != "_gate"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _gate=Gate())

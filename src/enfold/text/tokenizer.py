@@ -250,7 +250,7 @@ def _convert(source: Source, config: dict[str, Any]) -> tuple[Engine, Engine | N
     config = {"model_type": source.model.get("model_type"), **config}
     if source.paired:
         first, second = convert.marian.build_pair(files, config)
-        return Engine(first), Engine(second)
+        return Engine(*first), Engine(*second)
     return Engine(convert.build(files, source.class_name, config)), None
 
 

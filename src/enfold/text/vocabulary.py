@@ -47,7 +47,7 @@ class Vocabulary:
 
     def get_vocab(self) -> dict[str, int]:
         """Token -> id, added tokens included."""
-        return self.backend_tokenizer.get_vocab(with_added_tokens=True)
+        return self._engine.vocab()
 
     @property
     def vocab(self) -> dict[str, int]:
@@ -81,7 +81,7 @@ class Vocabulary:
         if tokens is None:
             return None
         if isinstance(tokens, str):
-            index = self.backend_tokenizer.token_to_id(tokens)
+            index = self._engine.index(tokens)
             return self._unknown_id() if index is None else index
         return [self.convert_tokens_to_ids(token) for token in tokens]
 
@@ -96,10 +96,9 @@ class Vocabulary:
         """The token of an id, or of each (tensors too); None for an id that is none."""
         ids = ids if isinstance(ids, (int, list, tuple)) else to_list(ids)
         if isinstance(ids, int):
-            return self.backend_tokenizer.id_to_token(ids)
+            return self._engine.token(ids)
         skip = set(self._special_ids()) if skip_special_tokens else set()
-        return [self.backend_tokenizer.id_to_token(int(index)) for index in ids
-                if int(index) not in skip]
+        return [self._engine.token(int(index)) for index in ids if int(index) not in skip]
 
     def _special_ids(self) -> list[int]:
         raise NotImplementedError("the layer above knows the special tokens")

@@ -4,14 +4,15 @@
     source.spm   pieces with scores: only these can be found in a source text
 
 A token that this side's model lacks keeps its id under a name with HIDDEN in front, which no
-normalised text contains; decoding takes it off again.
+normalised text contains.  A piece that vocab.json lacks has no id, and the reference gives it the
+unknown one: it takes the place of such a token, and what is found there is made unknown (Side).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
@@ -24,13 +25,22 @@ from enfold.text.convert.sentencepiece import load, normalizer
 HIDDEN = "\0"
 
 
-def build_pair(files: Mapping[str, Path], config: Mapping[str, Any], *,
-               overflow: bool = False) -> tuple[Tokenizer, Tokenizer]:
-    """The engines for source and target text.
+class Side(NamedTuple):
+    """The engine of one side, and vocab.json's tokens by id.
 
-    Some pieces of the .spm files are not in vocab.json; the reference gives them the unknown id.
-    With `overflow` they get ids from len(vocab.json) up, which the caller must map to it: then ids
-    equal the reference's. Without, they are left out, and their text is cut otherwise or unknown.
+    An id whose token in the engine is another must become that of `unknown`.
+    """
+
+    engine: Tokenizer
+    names: list[str]
+    unknown: int
+
+
+def build_pair(files: Mapping[str, Path], config: Mapping[str, Any]) -> tuple[Side, Side]:
+    """The sides for source and target text.
+
+    Where vocab.json lacks more pieces than it has tokens of the other side, the last of them are
+    left out, and their text is cut otherwise.
     """
     config = special.merged(files, config)
     why = "a Marian tokenizer"
@@ -39,18 +49,18 @@ def build_pair(files: Mapping[str, Path], config: Mapping[str, Any], *,
     if config.get("separate_vocabs"):
         other = find(files, "target_vocab.json", why=f"{why} with separate_vocabs")
     recipe = RECIPES["Marian"]
-    return (_side(files, "source.spm", vocab, recipe, config, overflow),
-            _side(files, "target.spm", other, recipe, config, overflow))
+    return (_side(files, "source.spm", vocab, recipe, config, True),
+            _side(files, "target.spm", other, recipe, config, True))
 
 
 def build(files: Mapping[str, Path], recipe: Recipe, options: Mapping[str, Any]) -> Tokenizer:
-    """The source side alone."""
+    """The engine of the source side alone, without the pieces that have no id."""
     vocab = find(files, "vocab.json", why="a Marian tokenizer")
-    return _side(files, "source.spm", vocab, recipe, options, False)
+    return _side(files, "source.spm", vocab, recipe, options, False).engine
 
 
 def _side(files: Mapping[str, Path], name: str, vocab_path: Path, recipe: Recipe,
-          config: Mapping[str, Any], overflow: bool) -> Tokenizer:
+          config: Mapping[str, Any], overflow: bool) -> Side:
     path, model = load(files, name)
     if model.model_type != proto.UNIGRAM:
         raise NotImplementedError(f"{path}: a SentencePiece BPE, expected Unigram as in all "
@@ -64,7 +74,7 @@ def _side(files: Mapping[str, Path], name: str, vocab_path: Path, recipe: Recipe
     engine.decoder = decoders.Sequence([decoders.Replace(HIDDEN, ""), decoders.Metaspace()])
     engine.add_tokens([AddedToken(t, normalized=False) for t in vocab if _is_language(t)])
     special.install(engine, files, recipe, config)
-    return engine
+    return Side(engine, vocab, vocab.index(tokens["unk"].content))
 
 
 def _dense(path: Path) -> list[str]:
@@ -83,11 +93,13 @@ def _unigram(path: Path, model: proto.Model, vocab: list[str], kept: set[str], u
                              '"unk_token" in tokenizer_config.json')
     scores = {p.text: p.score for p in model.pieces if p.type == proto.NORMAL}
     worst = min(scores.values())  # what an unknown character costs hangs on the lowest score
-    entries = [(token if token in scores or token in kept or len(token) == 1 else HIDDEN + token,
-                scores.get(token, worst)) for token in vocab]
-    if overflow:
-        known = set(vocab)
-        entries += [(text, score) for text, score in scores.items() if text not in known]
+    known = set(vocab)
+    spare = iter([text for text in scores if text not in known] if overflow else [])
+    entries = []
+    for token in vocab:
+        if token not in scores and token not in kept and len(token) > 1:
+            token = next(spare, HIDDEN + token)
+        entries.append((token, scores.get(token, worst)))
     return models.Unigram(entries, unk_id=vocab.index(unknown), byte_fallback=False)
 
 
