@@ -75,8 +75,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_arguments(function: str, unknown: Iterable[str], known: Iterable[str]) -> ArgumentError:
-    """The error for keyword arguments that `function` does not take, each with its near names."""
+    """The error for keyword arguments that `function` does not take, each with its near names.
+
+    All names are listed only if one of the unknown ones is near to none.
+    """
     options = sorted(known)
-    parts = [f"{name!r}{nearest(name, options)}" for name in unknown]
-    return ArgumentError(f"{function}: unknown argument {', '.join(parts)}. "
-                         f"Expected one of: {', '.join(options)}")
+    near = {name: nearest(name, options) for name in unknown}
+    parts = ", ".join(f"{name!r}{names}" for name, names in near.items())
+    listed = "" if all(near.values()) else f". Expected one of: {', '.join(options)}"
+    return ArgumentError(f"{function}: unknown argument {parts}{listed}")

@@ -343,8 +343,8 @@ def test_unknown_arguments(pairs: dict[str, Pair]) -> None:
                                         "'max_new_tokens', 'min_new_tokens'")
     with pytest.raises(ArgumentError) as caught:
         GenerationConfig(temprature=1)
-    assert str(caught.value).startswith("GenerationConfig: unknown argument 'temprature' (nearest: "
-                                        "'temperature'). Expected one of: ")
+    assert str(caught.value) == ("GenerationConfig: unknown argument 'temprature' (nearest: "
+                                 "'temperature')")
 
 
 def test_a_cache_that_holds_the_whole_prompt(pairs: dict[str, Pair]) -> None:
