@@ -1,16 +1,17 @@
 """Config: a config.json as an attribute dictionary.
 
 What was read is kept word for word, so saving writes back what was read plus the edits made since.
-A lookup goes: the values read or set, then the family's `DEFAULTS` (what `LlamaConfig()` means, and
-what old files lack), then `GENERAL`.  `SYNONYMS` gives other names for a key (`hidden_size` for
-GPT-2's `n_embd`); reading or setting either is the same.
+A lookup goes: the values read or set, what the family has `DERIVED` from others (Llama's
+`head_dim`), its `DEFAULTS` (what `LlamaConfig()` means, and what old files lack), `GENERAL`.
+`SYNONYMS` gives other names for a key (`hidden_size` for GPT-2's `n_embd`); reading or setting
+either is the same.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from enfold.errors import ConfigError, nearest
@@ -21,8 +22,9 @@ GENERAL: dict[str, Any] = {
     "add_cross_attention": False, "tie_word_embeddings": True, "problem_type": None,
     "use_cache": True, "chunk_size_feed_forward": 0, "pad_token_id": None, "bos_token_id": None,
     "eos_token_id": None, "sep_token_id": None, "decoder_start_token_id": None,
-    "initializer_range": 0.02, "dtype": None, "name_or_path": "", "task_specific_params": None,
-    "prefix": None, "finetuning_task": None, "attn_implementation": None,
+    "initializer_range": 0.02, "dtype": None, "name_or_path": "", "tokenizer_class": None,
+    "task_specific_params": None, "prefix": None, "finetuning_task": None,
+    "attn_implementation": None,
 }  # fmt: skip
 PRIVATE = ("name_or_path", "attn_implementation")  # of this process, never saved
 
@@ -37,6 +39,7 @@ class Config:
 
     model_type: ClassVar[str] = ""
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
+    DERIVED: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     SYNONYMS: ClassVar[Mapping[str, str]] = {"torch_dtype": "dtype",
                                              "_name_or_path": "name_or_path",
                                              "_attn_implementation": "attn_implementation"}
@@ -84,6 +87,8 @@ class Config:
         name = self.SYNONYMS.get(name, name)
         if name == "dtype" and "torch_dtype" in self._values:
             name = "torch_dtype"
+        if name in self.DERIVED and self._values.get(name) is None:
+            return self.DERIVED[name](self)
         for place in (self._values, self.DEFAULTS, GENERAL):
             if name in place:
                 return place[name]
@@ -95,20 +100,25 @@ class Config:
         return default if found is _ABSENT or found is None else found
 
     def __getitem__(self, name: str) -> Any:
-        found = self._lookup(name)
+        found = getattr(self, name) if name in _PROPERTIES else self._lookup(name)
         if found is _ABSENT:
             raise KeyError(name)
         return found
 
     def __contains__(self, name: str) -> bool:
-        return self._lookup(name) is not _ABSENT
+        return name in _PROPERTIES or self._lookup(name) is not _ABSENT
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.to_dict())
 
     def known(self) -> set[str]:
         """All names that this config answers to."""
-        return {*self._values, *self.DEFAULTS, *GENERAL, *self.SYNONYMS, *_PROPERTIES}
+        return {*self._values, *self.DEFAULTS, *self.DERIVED, *GENERAL, *self.SYNONYMS,
+                *_PROPERTIES}
+
+    def raw(self, name: str) -> Any:
+        """What was read or set under this very name; None if nothing was."""
+        return self._values.get(name)
 
     def given(self, name: str) -> bool:
         """Whether `name` was read from the file or set, rather than being a default."""
@@ -177,7 +187,7 @@ class Config:
     # ---- out -------------------------------------------------------------------------------------
     def to_dict(self) -> dict[str, Any]:
         """All values, the family's defaults included."""
-        full = {**{k: v for k, v in self.DEFAULTS.items() if k not in _PROPERTIES}, **self._values}
+        full = {**self._values, **{k: self[k] for k in self.DEFAULTS if k not in _PROPERTIES}}
         return {**copy.deepcopy(full), "model_type": self.model_type
                 or self._values.get("model_type", "")}
 

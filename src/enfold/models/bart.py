@@ -41,8 +41,7 @@ def marian(c: Config) -> EncDec:
     """Marian's halves, with one vocabulary or two."""
     position, share = Sinusoid(c.max_position_embeddings), c.share_encoder_decoder_embeddings
     encoder = half(c, "encoder", position, None, c.vocab_size)
-    decoder = half(c, "decoder", position, None, c.vocab_size if share
-                   else c.get("decoder_vocab_size", c.vocab_size))
+    decoder = half(c, "decoder", position, None, c.vocab_size if share else c.decoder_vocab_size)
     return EncDec(encoder, decoder, share_embed=share)
 
 
@@ -116,4 +115,5 @@ SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "encoder_attention_
 
 family("bart", spec, BODY | SHARED, HEADS, "model", defaults=DEFAULTS, synonyms=SYNONYMS,
        drop=("*.version",))
-family("marian", marian, marian_names, MARIAN_HEADS, "model", defaults=MARIAN, synonyms=SYNONYMS)
+family("marian", marian, marian_names, MARIAN_HEADS, "model", defaults=MARIAN, synonyms=SYNONYMS,
+       derived={"decoder_vocab_size": lambda c: c.vocab_size})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from enfold.config import Config
@@ -46,18 +47,35 @@ def _token_dropout(c: Config) -> TokenClassifier:
 
 
 def rope(c: Config, head_dim: int) -> Rope:
-    """Rotary positions: `rope_theta` and `rope_scaling`, or the newer `rope_parameters`."""
-    old = c.get("rope_scaling") if c.given("rope_scaling") else None
-    parameters = dict(old or c.get("rope_parameters") or {})
-    theta = parameters.get("rope_theta", c.get("rope_theta", 1e4))
-    if c.given("rope_theta") and theta != c.rope_theta:
-        raise ConfigError(f"rope_theta is {c.rope_theta} but rope_parameters says {theta}. Do: "
-                          "remove one of them")
-    share = parameters.get("partial_rotary_factor", c.get("partial_rotary_factor", 1.0))
+    """Rotary positions, of either spelling."""
+    values = rope_parameters(c)
+    share = values.get("partial_rotary_factor") or c.get("partial_rotary_factor", 1.0)
     dim = int(head_dim * share)
-    kind = parameters.get("rope_type") or parameters.get("type") or "default"
-    return Rope(float(theta), None if dim == head_dim else dim,
-                scaling=_scaling(kind, parameters, c))
+    return Rope(float(values["rope_theta"]), None if dim == head_dim else dim,
+                scaling=_scaling(values["rope_type"], values, c))
+
+
+def rope_parameters(c: Config) -> dict[str, Any]:
+    """The newer `rope_parameters`, or made of the older `rope_theta` and `rope_scaling`."""
+    held = c.raw("rope_parameters") or c.raw("rope_scaling") or {}
+    kind, theta = held.get("rope_type") or held.get("type") or "default", held.get("rope_theta")
+    given = c.raw("rope_theta")
+    if given and theta and given != theta:
+        raise ConfigError(f"rope_theta is {given} but rope_parameters says {theta}. "
+                          "Do: remove one of them")
+    usual = c.DEFAULTS.get("rope_parameters", {}).get("rope_theta", 1e4)
+    return {**held, "rope_type": kind, "rope_theta": theta or given or usual}
+
+
+def rope_scaling(c: Config) -> dict[str, Any] | None:
+    """The older spelling; None for plain rotary positions."""
+    values = rope_parameters(c)
+    return None if values["rope_type"] == "default" else values
+
+
+ROPE: dict[str, Callable[[Config], object]] = {
+    "rope_parameters": rope_parameters, "rope_scaling": rope_scaling,
+    "rope_theta": lambda c: rope_parameters(c)["rope_theta"]}
 
 
 def _scaling(kind: str, p: dict[str, Any], c: Config) -> Scaling | None:

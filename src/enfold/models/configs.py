@@ -81,6 +81,7 @@ def config_class(model_type: str) -> type[PreTrainedConfig]:
     general = PreTrainedConfig.SYNONYMS
     return type(f"{family.title}Config", (PreTrainedConfig,), {
         "model_type": model_type, "DEFAULTS": dict(family.defaults),
+        "DERIVED": dict(family.derived),
         "SYNONYMS": {**general, **family.synonyms}, "__module__": "enfold",
         "__doc__": f"The configuration of {family.title} models, with its defaults."})
 

@@ -112,6 +112,7 @@ DEFAULTS = COMMON | {
 BIGCODE_DEFAULTS = COMMON | {"activation_function": "gelu_pytorch_tanh",
                              "attention_softmax_in_fp32": True,
                              "scale_attention_softmax_in_fp32": True, "multi_query": True}
+BIGCODE_DERIVED = {"num_key_value_heads": lambda c: 1 if c.multi_query else c.n_head}
 SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions",
             "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
 DROP = ("*.attn.bias", "*.attn.masked_bias", "h.*.attn.bias")  # masks that old files carry
@@ -119,4 +120,5 @@ DROP = ("*.attn.bias", "*.attn.masked_bias", "h.*.attn.bias")  # masks that old 
 family("gpt2", spec, names(transposed=True), HEADS, "transformer", defaults=DEFAULTS,
        synonyms=SYNONYMS, drop=DROP, std=std, check=check)
 family("gpt_bigcode", spec, names(transposed=False), BIGCODE, "transformer",
-       defaults=BIGCODE_DEFAULTS, synonyms=SYNONYMS, drop=DROP, std=std, check=check)
+       defaults=BIGCODE_DEFAULTS, derived=BIGCODE_DERIVED, synonyms=SYNONYMS, drop=DROP, std=std,
+       check=check)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from enfold.config import Config
-from enfold.models.common import SPAN, decoder_heads, rope
+from enfold.models.common import ROPE, SPAN, decoder_heads, rope
 from enfold.models.registry import Arch, family
 from enfold.spec import MLP, Attention, Base, Block, Norm, Span, Stack, Tokens, attention
 from enfold.weights.names import scope
@@ -18,10 +18,9 @@ from enfold.weights.names import scope
 def spec(c: Config) -> Stack:
     """Llama's stack."""
     norm, heads = Norm(eps=c.rms_norm_eps), c.num_attention_heads
-    head_dim = c.get("head_dim") or c.hidden_size // heads
     bias = "qkvo" if c.get("attention_bias") else ""
-    attn = Attention(heads, c.get("num_key_value_heads") or heads, head_dim, bias,
-                     rope=rope(c, head_dim), upcast=True, dropout=c.get("attention_dropout", 0.0))
+    attn = Attention(heads, c.num_key_value_heads, c.head_dim, bias, rope=rope(c, c.head_dim),
+                     upcast=True, dropout=c.get("attention_dropout", 0.0))
     block = Block((attn, MLP(c.intermediate_size, c.hidden_act, bias=c.get("mlp_bias", False))),
                   norm)
     return Stack(c.hidden_size, (block,) * c.num_hidden_layers,
@@ -37,14 +36,19 @@ def qwen2(c: Config) -> Stack:
     """Llama's with biases, and windows on the upper layers if asked for."""
     stack = attention(spec(c), bias="qkv")
     window = c.get("sliding_window") if c.use_sliding_window else None
-    kinds = c.get("layer_types") or ["sliding_attention" if window and layer >= c.max_window_layers
-                                     else "full_attention" for layer in range(c.num_hidden_layers)]
-    if window is None or "sliding_attention" not in kinds:
+    if window is None:
         return stack
-    blocks = attention(stack, window=window).blocks
-    return replace(stack, blocks=tuple(near if kind == "sliding_attention" else far for near, far,
-                                       kind
-                                       in zip(blocks, stack.blocks, kinds, strict=True)))
+    pairs = zip(stack.blocks, attention(stack, window=window).blocks, strict=True)
+    blocks = (near if kind == "sliding_attention" else far
+              for (far, near), kind in zip(pairs, c.layer_types, strict=True))
+    return replace(stack, blocks=tuple(blocks))
+
+
+def layer_types(c: Config) -> list[str]:
+    """Which layers of Qwen2 have a window: the upper ones, if any."""
+    first = c.max_window_layers if c.use_sliding_window else c.num_hidden_layers
+    return ["sliding_attention" if layer >= first else "full_attention"
+            for layer in range(c.num_hidden_layers)]
 
 
 LAYER = {"attn.norm": "input_layernorm",
@@ -69,9 +73,13 @@ QWEN2 = COMMON | {"vocab_size": 151936, "intermediate_size": 22016, "num_key_val
                   "sliding_window": 4096, "max_window_layers": 28, "bos_token_id": None,
                   "eos_token_id": None}
 del QWEN2["head_dim"]  # which Qwen2 has not
+DERIVED = ROPE | {"num_key_value_heads": lambda c: c.num_attention_heads,
+                  "head_dim": lambda c: c.hidden_size // c.num_attention_heads}
 DROP = ("*rotary_emb.inv_freq",)
 
-family("llama", spec, NAMES, HEADS, "model", defaults=DEFAULTS, drop=DROP)
+family("llama", spec, NAMES, HEADS, "model", defaults=DEFAULTS, derived=DERIVED,
+       drop=DROP)
 family("mistral", mistral, NAMES, HEADS | {"ForQuestionAnswering": Arch(Span(), SPAN)}, "model",
-       defaults=MISTRAL, drop=DROP)
-family("qwen2", qwen2, NAMES, HEADS, "model", defaults=QWEN2, drop=DROP)
+       defaults=MISTRAL, derived=ROPE | {"head_dim": DERIVED["head_dim"]}, drop=DROP)
+family("qwen2", qwen2, NAMES, HEADS, "model", defaults=QWEN2,
+       derived=ROPE | {"head_dim": DERIVED["head_dim"], "layer_types": layer_types}, drop=DROP)

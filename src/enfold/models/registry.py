@@ -80,6 +80,7 @@ class Family:
     prefix: str
     defaults: Mapping[str, object] = field(default_factory=dict)
     synonyms: Mapping[str, str] = field(default_factory=dict)
+    derived: Mapping[str, Callable[[Config], object]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     std: Callable[[Config, str], float] | None = None
     check: Callable[[Config], None] | None = None

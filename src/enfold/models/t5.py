@@ -38,7 +38,7 @@ def feed_forward(c: Config) -> tuple[bool, str]:
 def spec(c: Config) -> EncDec:
     """T5's halves."""
     return EncDec(half(c, c.num_layers, causal=False),
-                  half(c, c.get("num_decoder_layers") or c.num_layers, causal=True))
+                  half(c, c.num_decoder_layers, causal=True))
 
 
 def half(c: Config, layers: int, *, causal: bool) -> Stack:
@@ -81,8 +81,7 @@ CROSS = {"cross.norm": "layer.1.layer_norm", "cross.{q,k,v,o}": "layer.1.EncDecA
 
 def language_head(c: Config) -> Seq2SeqLM:
     """Tied outputs are scaled down, unless the config says otherwise."""
-    scaled = c.get("scale_decoder_outputs", c.tie_word_embeddings)
-    return Seq2SeqLM(scale=c.d_model**-0.5 if scaled else 1.0)
+    return Seq2SeqLM(scale=c.d_model**-0.5 if c.scale_decoder_outputs else 1.0)
 
 
 def std(c: Config, name: str) -> float:
@@ -111,8 +110,13 @@ DEFAULTS = {
     "initializer_factor": 1.0, "feed_forward_proj": "relu", "pad_token_id": 0, "eos_token_id": 1,
     "decoder_start_token_id": 0, "classifier_dropout": 0.0, "is_encoder_decoder": True,
 }  # fmt: skip
+DERIVED = {
+    "num_decoder_layers": lambda c: c.num_layers, "dense_act_fn": lambda c: feed_forward(c)[1],
+    "is_gated_act": lambda c: feed_forward(c)[0],
+    "scale_decoder_outputs": lambda c: c.tie_word_embeddings,
+}  # fmt: skip
 SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "num_heads",
             "num_hidden_layers": "num_layers", "head_dim": "d_kv"}
 
-family("t5", spec, names, HEADS, "transformer", defaults=DEFAULTS, synonyms=SYNONYMS, std=std,
-       drop=("*EncDecAttention.relative_attention_bias.weight",))
+family("t5", spec, names, HEADS, "transformer", defaults=DEFAULTS, synonyms=SYNONYMS,
+       derived=DERIVED, std=std, drop=("*EncDecAttention.relative_attention_bias.weight",))
