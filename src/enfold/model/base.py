@@ -265,6 +265,14 @@ class PreTrainedModel(Embeddings, PublicFace):
                              "AutoModelForSeq2SeqLM")
         return generate(self, *args, **kwargs)
 
+    def compute_transition_scores(self, sequences: torch.Tensor, scores: tuple[torch.Tensor, ...],
+                                  beam_indices: torch.Tensor | None = None,
+                                  normalize_logits: bool = False) -> torch.Tensor:
+        """The score of each new token; see `enfold.generate.compute_transition_scores`."""
+        from enfold.generate import compute_transition_scores
+
+        return compute_transition_scores(sequences, scores, beam_indices, normalize_logits)
+
     def new_cache(self, batch_size: int = 1, max_length: int = 0) -> Cache:
         """An empty cache with room for `max_length` positions."""
         return Cache(len(self._last_stack().layers), max_length)
