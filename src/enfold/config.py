@@ -188,6 +188,8 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """All values, the family's defaults included."""
         full = {**self._values, **{k: self[k] for k in self.DEFAULTS if k not in _PROPERTIES}}
+        if "id2label" in full:
+            full["id2label"] = self.id2label
         return {**copy.deepcopy(full), "model_type": self.model_type
                 or self._values.get("model_type", "")}
 

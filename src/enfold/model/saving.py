@@ -32,7 +32,8 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
     if not is_main_process:
         return
     if upload and not push_to_hub:
-        raise TypeError(f"save_pretrained: {', '.join(upload)} only matter with push_to_hub=True")
+        raise TypeError(f"save_pretrained: {', '.join(upload)} has no use without "
+                        "push_to_hub=True")
     tensors = to_save(model, model.names, model.stored)
     if state_dict is not None:
         tensors = _chosen(tensors, state_dict)

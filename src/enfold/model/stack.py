@@ -14,7 +14,7 @@ from enfold.model.base import PreTrainedModel
 from enfold.nn.cache import Cache, as_cache
 from enfold.nn.context import Trace
 from enfold.nn.outputs import ModelOutput
-from enfold.spec import DoubleHeads, MultipleChoice
+from enfold.spec import Attention, DoubleHeads, MultipleChoice
 
 ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds",
              "past_key_values", "use_cache", "output_attentions", "output_hidden_states",
@@ -46,6 +46,10 @@ class StackModel(PreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise InputError("give input_ids or inputs_embeds, one of them; "
                              f"got {'neither' if input_ids is None else 'both'}")
+        if encoder_hidden_states is not None and not self._crosses():
+            raise InputError(f"{type(self).__name__} got encoder_hidden_states, but it has no "
+                             "cross-attention. Do: leave them out, or build it with "
+                             "add_cross_attention=True")
         trace = new_trace(self.config, output_attentions, output_hidden_states,
                           cross=encoder_hidden_states is not None)
         if position_ids is None and cache_position is not None:
@@ -76,6 +80,10 @@ class StackModel(PreTrainedModel):
         if not (wanted and returned and attentions and attentions[0].causal) or recompute:
             return None
         return self.new_cache()
+
+    def _crosses(self) -> bool:
+        return any(isinstance(b, Attention) and b.cross
+                   for block in self.body.spec.blocks[:1] for b in block.branches)
 
     def get_decoder(self) -> PreTrainedModel:
         """The model without its head."""

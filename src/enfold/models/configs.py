@@ -68,10 +68,7 @@ def read_values(name: PathLike, options: HubOptions) -> dict[str, Any]:
     """The parsed config.json of a folder or repository, or of the file itself."""
     path = Path(name)
     found = path if path.suffix == ".json" and path.is_file() else find(name, FILE, options)
-    values = read_json(found)  # type: ignore[arg-type]
-    if not isinstance(values, dict):
-        raise ConfigError(f"{found}: holds a {type(values).__name__}, expected an object")
-    return values
+    return read_json(found)  # type: ignore[arg-type]
 
 
 @cache
