@@ -6,9 +6,9 @@ import json
 from argparse import Namespace
 from typing import Any
 
-from enfold.cli.describe import describe
 from enfold.files.hub import HubOptions, list_files, local_path
 from enfold.models.registry import Family, Plan, get_family
+from enfold.spec import describe
 from enfold.tasks.registry import task_of_head
 
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8, "int4": 4}

@@ -18,6 +18,15 @@ from itertools import groupby
 from typing import Any
 
 
+class Spec:
+    """The base of all specs: printed, they show what is not at its default."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return describe(self)
+
+
 def describe(spec: Any) -> str:
     """The spec (a dataclass) over several lines."""
     return "\n".join(lines("", spec))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enfold.cli.describe import describe
-from enfold.spec import MLP, Attention, Block, Norm, Stack, Tokens
+from enfold.spec import MLP, Attention, Block, Norm, Stack, Tokens, describe
 
 ATTENTION = Attention(4, 2, 16)
 BLOCK = Block((ATTENTION, MLP(128)), Norm(eps=1e-5))
