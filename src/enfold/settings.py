@@ -31,3 +31,21 @@ def _checked(version: str, where: str) -> str:
     if version not in _VERSIONS:
         raise ArgumentError(f"{where}: got {version!r}, expected '4' or '5'")
     return version
+
+
+def set_seed(seed: int, deterministic: bool = False) -> None:
+    """Seed random, numpy (if it is loaded) and torch, all devices.
+
+    deterministic: torch also picks algorithms that repeat exactly, and raises where it has none.
+    """
+    import random
+    import sys
+
+    import torch
+
+    random.seed(seed)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(seed)
+    torch.manual_seed(seed)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)

@@ -268,8 +268,8 @@ class PreTrainedModel(Embeddings, PublicFace):
     def compute_transition_scores(self, sequences: torch.Tensor, scores: tuple[torch.Tensor, ...],
                                   beam_indices: torch.Tensor | None = None,
                                   normalize_logits: bool = False) -> torch.Tensor:
-        """The score of each new token; see `enfold.generate.compute_transition_scores`."""
-        from enfold.generate import compute_transition_scores
+        """The score of each new token; see `enfold.generate.scores`."""
+        from enfold.generate.scores import compute_transition_scores
 
         return compute_transition_scores(sequences, scores, beam_indices, normalize_logits)
 
