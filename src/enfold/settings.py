@@ -1,7 +1,8 @@
 """Process-wide settings, read when they are used.
 
 `compat`: where transformers 4 and 5 mean different things, "5" (the default) or "4" decides:
-the default dtype of `from_pretrained` (the checkpoint's in 5, float32 in 4).  Set it by
+the default dtype of `from_pretrained` (the checkpoint's in 5, float32 in 4) and what
+`apply_chat_template(tokenize=True)` returns (a BatchEncoding in 5, ids in 4).  Set it by
 `enfold.set_compat("4")` or the environment variable ENFOLD_COMPAT.
 """
 

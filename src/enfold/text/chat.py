@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from enfold.errors import TokenizerError
+from enfold.settings import compat
 from enfold.text.batch import BatchEncoding
 from enfold.text.decode import Decoder
 from enfold.text.inputs import ChatText
@@ -31,7 +32,8 @@ class Chatter(Decoder):
                             continue_final_message: bool | str = False, tokenize: bool = True,
                             padding: bool | str = False, truncation: bool = False,
                             max_length: int | None = None, return_tensors: str | None = None,
-                            return_dict: bool = True, return_assistant_tokens_mask: bool = False,
+                            return_dict: bool | None = None,
+                            return_assistant_tokens_mask: bool = False,
                             tokenizer_kwargs: dict[str, Any] | None = None,
                             sanitize_control_tokens: bool = False, **variables: Any) -> Any:
         """Render a conversation (or a list of them) and encode it.
@@ -39,9 +41,11 @@ class Chatter(Decoder):
         conversation: [{"role": ..., "content": ...}, ...].  tools: functions with type hints and
         docstrings, or JSON schemas.  `continue_final_message` leaves the last message open.
         Further keywords are variables of the template.  Returns a BatchEncoding; ids alone with
-        `return_dict=False`; the text with `tokenize=False`, a str that the tokenizer adds no
+        `return_dict=False` (the default under `set_compat("4")`); the text with `tokenize=False`, a str that the tokenizer adds no
         special tokens to.
         """
+        if return_dict is None:
+            return_dict = compat() == "5" or return_assistant_tokens_mask
         if sanitize_control_tokens:
             raise NotImplementedError("sanitize_control_tokens=True is not there yet. Do: take the "
                                       "tokenizer's all_special_tokens out of user text")
