@@ -41,7 +41,8 @@ class Chatter(Decoder):
         conversation: [{"role": ..., "content": ...}, ...].  tools: functions with type hints and
         docstrings, or JSON schemas.  `continue_final_message` leaves the last message open.
         Further keywords are variables of the template.  Returns a BatchEncoding; ids alone with
-        `return_dict=False` (the default under `set_compat("4")`); the text with `tokenize=False`, a str that the tokenizer adds no
+        `return_dict=False` (the default under `set_compat("4")`); the text with `tokenize=False`, a
+        str that the tokenizer adds no
         special tokens to.
         """
         if return_dict is None:
