@@ -158,5 +158,6 @@ def as_cache(past: Any) -> Cache:
         return past
     if isinstance(past, tuple | list):
         return Cache.from_legacy_cache(past)
-    raise TypeError(f"past_key_values is of type {type(past).__name__}, expected a Cache or a tuple "
-                    "of (key, value). Do: pass on what the model returned, or enfold.DynamicCache()")
+    raise TypeError(f"past_key_values is of type {type(past).__name__}, expected a Cache or a "
+                    "tuple of (key, value). Do: pass on what the model returned, or "
+                    "enfold.DynamicCache()")
