@@ -35,18 +35,17 @@ def _checked(version: str, where: str) -> str:
 
 
 def set_seed(seed: int, deterministic: bool = False) -> None:
-    """Seed random, numpy (if it is loaded) and torch, all devices.
+    """Seed random, numpy and torch, on all devices.
 
     deterministic: torch also picks algorithms that repeat exactly, and raises where it has none.
     """
     import random
-    import sys
 
+    import numpy
     import torch
 
     random.seed(seed)
-    if (numpy := sys.modules.get("numpy")) is not None:
-        numpy.random.seed(seed)
+    numpy.random.seed(seed)
     torch.manual_seed(seed)
     if deterministic:
         torch.use_deterministic_algorithms(True)

@@ -22,7 +22,7 @@ from enfold.text.kinds import GENERIC
 from enfold.text.languages import Languages
 from enfold.text.plan import UNLIMITED, checked_side
 from enfold.text.settings import BUILD, PLAIN, Settings, known_keywords, read_settings
-from enfold.text.sources import ENGINE, Source, find, from_files
+from enfold.text.sources import ENGINE, VOCABULARIES, Source, find, from_files
 from enfold.text.special import ROLES, as_special
 from enfold.text.vocabulary import NewToken
 
@@ -197,7 +197,13 @@ class Tokenizer(Languages):
     @classmethod
     def _vocabulary_name(cls, path: Path) -> str:
         """The usual name of a vocabulary file of any name: its ending tells."""
-        ends = {".json": "vocab.json", ".txt": "vocab.txt", ".model": "tokenizer.model"}
+        ends = {".json": "vocab.json", ".txt": "vocab.txt", ".tiktoken": "tiktoken.model"}
+        if ".model" in path.name:
+            return "tokenizer.model"
+        if path.suffix not in ends and path.name not in VOCABULARIES:
+            raise TokenizerError(f"vocab_file={str(path)!r}: not a vocabulary by its name, "
+                                 f"expected {', '.join(f'*{end}' for end in ends)} or *.model. "
+                                 "Do: rename it")
         return ends.get(path.suffix, path.name)
 
     @property
