@@ -1,18 +1,19 @@
 """What enfold raises.  Every message says what failed, what it got, what it expected, what to do.
 
     EnfoldError
-    ├── ConfigError        (ValueError)   a config.json, or an attribute of one, that can't be used
-    ├── CheckpointError    (ValueError)   tensors missing, unexpected, misshapen, truncated, unreadable
-    │   └── UnsafePickle                  a pickle that asks for code to run
-    ├── FileMissing        (OSError)      a file, folder or repository that is not there or not reachable
-    ├── TokenizerError     (ValueError)   a vocabulary that can't be read, text that can't be encoded as asked
-    ├── GenerationError    (ValueError)   generate() arguments that contradict each other or the model
-    ├── TaskError          (KeyError)     a pipeline task that does not exist or does not fit the model
-    ├── InputError         (ValueError)   a model or pipeline input of the wrong kind, shape or length
-    ├── ArgumentError      (TypeError)    an argument that does not exist
-    └── DependencyError    (ImportError)  an optional package that is not installed
+    ├── ConfigError      (ValueError)   a config.json, or an attribute of one, that can't be used
+    ├── CheckpointError  (ValueError)   tensors missing, unexpected, misshapen, truncated
+    │   └── UnsafePickle                a pickle that asks for code to run
+    ├── FileMissing      (OSError)      a file, folder or repository not there, or not reachable
+    ├── TokenizerError   (ValueError)   a vocabulary that can't be read, text that can't be encoded
+    ├── GenerationError  (ValueError)   generate() arguments against each other or the model
+    ├── TaskError        (KeyError)     a pipeline task that does not exist or fit the model
+    ├── InputError       (ValueError)   an input of the wrong kind, shape or length
+    ├── ArgumentError    (TypeError)    an argument that does not exist
+    └── DependencyError  (ImportError)  an optional package that is not installed
 
-Each is also the built-in exception in brackets, so `except ValueError` written for another library still works.
+Each is also the built-in exception in brackets: `except ValueError` written for another library
+still works.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from enfold.nn.linear import Conv1D, Linear
 from enfold.nn.stack import Transformer
 from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
-from enfold.weights.face import PublicFace, View
+from enfold.weights.face import PublicFace
 from enfold.weights.names import NameTable
 from enfold.weights.slots import materialise, retied, slots
 
@@ -307,5 +307,3 @@ def _turn_conv1d(model: PreTrainedModel, names: NameTable) -> None:
             parent, _, leaf = path.rpartition(".")
             setattr(nn.Module.get_submodule(model, parent), leaf, Conv1D.of(module))
 
-
-__all__ = ["PreTrainedModel", "View"]

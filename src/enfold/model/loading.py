@@ -64,6 +64,9 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     config = _config(cls, name, hub, options.config, edits)
     checkpoint = open_checkpoint(name, hub, variant=options.variant,
                                  use_safetensors=options.use_safetensors)
+    untied = get_family(cls.model_type).untied
+    if untied and "tie_word_embeddings" not in edits and untied(config, checkpoint.keys()):
+        config.tie_word_embeddings = False
     model = cls.__new__(cls)
     if options.attn_implementation:
         config.attn_implementation = options.attn_implementation

@@ -47,7 +47,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float, bias: Tensor
 
 def single(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float,
            dropout: float = 0.0) -> Tensor:
-    """One query per row, a step of decoding: the G heads of a group stand as queries of their key."""
+    """One query per row, a step of decoding: a group's G heads stand as queries of its key."""
     batch, heads, _, dim = q.shape
     groups = q.reshape(batch, k.shape[1], heads // k.shape[1], dim)
     out = F.scaled_dot_product_attention(groups, k, v, mask, dropout, scale=scale)

@@ -1,5 +1,7 @@
-"""Linear layers.  On a CPU inference goes through oneDNN with a packed copy of the weight where that is
-faster: torch sends fp32 products to MKL and packs bf16 weights anew at each call.
+"""Linear layers.
+
+On a CPU inference goes through oneDNN with a packed copy of the weight where that is faster: torch
+sends fp32 products to MKL and packs bf16 weights anew at each call.
 
 B rows, I in, O out
 """
@@ -19,6 +21,7 @@ Kernel = Callable[[Tensor], Tensor]
 GAIN = 0.9  # packed products have to take at most this share of torch's time
 ERRORS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}  # largest relative difference to accept
 SMALLEST = 64 * 64  # weights with fewer numbers are not worth a copy
+_linear = torch.ops.mkldnn._linear_pointwise
 
 
 class Linear(nn.Linear):
@@ -88,14 +91,17 @@ def pack(weight: Tensor) -> Tensor:
 
 def multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     """x [.., I] times a packed weight, plus bias."""
-    product = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
-    return product  # type: ignore[no-any-return]
+    return _linear(x, packed, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 @cache
 def worthwhile(dtype: torch.dtype) -> bool:
-    """Whether packed products of `dtype` are faster here than torch's, and as exact; measured once."""
-    if dtype not in ERRORS or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    """Whether packed products of `dtype` are faster here than torch's, and as exact.
+
+    Measured once per process.
+    """
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if dtype not in ERRORS or not available:
         return False
     with torch.inference_mode():
         weight = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).to(dtype)

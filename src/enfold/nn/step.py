@@ -1,7 +1,7 @@
 """A step of decoding: one new token per row, without gradients, past the machinery of modules.
 
     step = Stepper(decoder, head.logits, cache, capacity)
-    logits = step(ids)                  # appends to the cache like the modules' forward, same numbers
+    logits = step(ids)               # appends to the cache; the numbers are those of the modules
 
 At the start each module is turned into a function that holds its weights.  A module that is not
 plainly ours (an adapter, a quantised layer, one with hooks) is called as it is.
@@ -33,7 +33,7 @@ PLAIN = (SelfAttention, CrossAttention, FeedForward)
 
 
 def can_step(body: nn.Module, cache: Cache | None) -> bool:
-    """Whether a body decodes by steps: a decoder of plain branches, not training, with a filled cache."""
+    """Whether a body decodes by steps: plain branches, in eval mode, with a filled cache."""
     if not isinstance(body, Transformer) or cache is None or body.training or body.eager:
         return False
     branches = [branch for layer in body.layers for branch in layer.children()]
@@ -144,7 +144,8 @@ def function(module: nn.Module, dtype: torch.dtype) -> Function:
 def _branch(branch: nn.Module, step: Stepper, dtype: torch.dtype) -> Function:
     if not isinstance(branch, Branch):
         raise TypeError(f"no step for a {type(branch).__name__}")
-    mix = _mlp(branch, dtype) if isinstance(branch, FeedForward) else _attention(branch, step, dtype)
+    feeds = isinstance(branch, FeedForward)
+    mix = _mlp(branch, dtype) if feeds else _attention(branch, step, dtype)
     before, after, last = (None if norm is None else function(norm, dtype)
                            for norm in (branch.norm, branch.norm_out, branch.norm_sum))
 

@@ -6,8 +6,7 @@
     model.classifier = nn.Linear(...)                              replacement
 
 Inside, the model has two children, `body` and `head`, with our names.  A path that is a line of the
-table is the module itself; an inner path (`bert.encoder`) is a `View`: a light stand-in for all
-below it.
+table is the module itself, an inner path (`bert.encoder`) a `View`: see `paths`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, nearest
 from enfold.weights.names import NameTable
+from enfold.weights.paths import View, ancestors, join, no_path, replace, resolve
 from enfold.weights.slots import PARTS, members
 
 IncompatibleKeys = nn.modules.module._IncompatibleKeys
@@ -55,7 +56,7 @@ class PublicFace(nn.Module):
             theirs = self._theirs(ours)
             if theirs is None:
                 continue
-            for path in (*_ancestors(theirs), theirs):
+            for path in (*ancestors(theirs), theirs):
                 found = module if path == theirs else resolve(self, path)
                 found = found.module if isinstance(found, View) else found
                 if path in emitted or not isinstance(found, nn.Module):
@@ -64,7 +65,7 @@ class PublicFace(nn.Module):
                 if remove_duplicate and found in memo:
                     continue
                 memo.add(found)
-                yield _join(prefix, path), found
+                yield join(prefix, path), found
 
     def named_parameters(self, prefix: str = "", recurse: bool = True,
                          remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
@@ -72,7 +73,7 @@ class PublicFace(nn.Module):
         for ours, tensor, _ in members(self) if recurse else ():
             if isinstance(tensor, nn.Parameter) and not (remove_duplicate and id(tensor) in seen):
                 seen.add(id(tensor))
-                yield _join(prefix, self.names.theirs(ours)), tensor
+                yield join(prefix, self.names.theirs(ours)), tensor
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
@@ -82,7 +83,7 @@ class PublicFace(nn.Module):
         for path, module in self._ours() if recurse else ():
             for leaf, buffer in module._buffers.items():
                 if buffer is not None:
-                    yield _join(prefix, self._theirs(f"{path}.{leaf}") or f"{path}.{leaf}"), buffer
+                    yield join(prefix, self._theirs(f"{path}.{leaf}") or f"{path}.{leaf}"), buffer
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
@@ -134,7 +135,7 @@ class PublicFace(nn.Module):
             return super().get_submodule(target)
         found = resolve(self, target)
         if found is None:
-            raise AttributeError(_no_path(self, target))
+            raise AttributeError(no_path(self, target))
         return found
 
     def get_parameter(self, target: str) -> Any:
@@ -150,7 +151,7 @@ class PublicFace(nn.Module):
             known = not name.startswith("_") and "names" in self.__dict__
             found = resolve(self, name) if known else None
             if found is None:
-                raise AttributeError(_no_path(self, name)) from None
+                raise AttributeError(no_path(self, name)) from None
             return found
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -158,146 +159,6 @@ class PublicFace(nn.Module):
             replace(self, name, value)
             return
         super().__setattr__(name, value)
-
-
-class View:
-    """An inner path of the ecosystem's module tree: attributes, indices, parameters below it."""
-
-    def __init__(self, model: PublicFace, path: str) -> None:
-        self.__dict__.update(_model=model, _path=path)
-
-    @property
-    def module(self) -> nn.Module | None:
-        """Our module that holds what this path holds, if there is one."""
-        return _common(self._model, self._path)
-
-    def named_parameters(self, prefix: str = "",
-                         recurse: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
-        """(name relative to this path, parameter) of all below it."""
-        start = f"{self._path}."
-        for name, parameter in self._model.named_parameters():
-            if name.startswith(start):
-                yield _join(prefix, name[len(start) :]), parameter
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """All parameters below this path."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The tensors below this path."""
-        start = f"{self._path}."
-        return {name[len(start) :]: t for name, t in self._model.state_dict().items()
-                if name.startswith(start)}
-
-    def requires_grad_(self, requires_grad: bool = True) -> View:
-        """Freeze or unfreeze all below this path."""
-        for parameter in self.parameters():
-            parameter.requires_grad_(requires_grad)
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        found = None if name.startswith("__") else resolve(self._model, f"{self._path}.{name}")
-        if found is not None:
-            return found
-        module = self.module
-        if module is None or not hasattr(module, name):
-            raise AttributeError(_no_path(self._model, f"{self._path}.{name}"))
-        return getattr(module, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        replace(self._model, f"{self._path}.{name}", value)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.module is None:
-            raise TypeError(f"{self._path} is no module that can be called: this architecture is "
-                            "built differently inside. Do: call the model or one of its layers")
-        return self.module(*args, **kwargs)
-
-    def __len__(self) -> int:
-        indices = {ours[len(self._path) + 1 :].split(".")[0]
-                   for ours, _ in self._model.named_parameters()
-                   if ours.startswith(f"{self._path}.")}
-        return sum(index.isdigit() for index in indices)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        number = index + len(self) if index < 0 else index
-        if not 0 <= number < len(self):
-            raise IndexError(f"{self._path} has {len(self)} entries, got index {index}")
-        return resolve(self._model, f"{self._path}.{number}")
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[index] for index in range(len(self)))
-
-    def __repr__(self) -> str:
-        return f"{self._path}: {self.module!r}"
-
-
-def resolve(model: PublicFace, path: str) -> Any:
-    """The module, parameter or View at their path; None if there is nothing."""
-    try:
-        ours = model.names.ours(path)
-    except KeyError:
-        ours = None
-    if ours is not None:
-        return _ours_at(model, ours)
-    whole = model.whole(path)  # type: ignore[operator]
-    if whole is not None:
-        return whole
-    return View(model, path) if any(_ours_at(model, below) is not None
-                                    for _, below in model.names.below(path)) \
-        else None
-
-
-def replace(model: PublicFace, path: str, value: Any) -> None:
-    """Put a module or parameter in the place of what their path names."""
-    try:
-        ours = model.names.ours(path)
-    except KeyError:
-        raise AttributeError(_no_path(model, path)) from None
-    parent, _, leaf = ours.rpartition(".")
-    setattr(nn.Module.get_submodule(model, parent), leaf, value)
-
-
-def _ours_at(model: PublicFace, ours: str) -> Any:
-    here: Any = model
-    for part in ours.split("."):
-        if part == "*":
-            return here
-        if not isinstance(here, nn.Module):
-            return getattr(here, part, None)
-        inside = (here._modules, here._parameters, here._buffers)
-        found = next((place[part] for place in inside if place.get(part) is not None), None)
-        if found is None:
-            return getattr(here, part) if hasattr(type(here), part) else None
-        here = found
-    return here
-
-
-def _common(model: PublicFace, path: str) -> nn.Module | None:
-    """The deepest module of ours that holds all lines below their path."""
-    below = [ours.split(".") for _, ours in model.names.below(path)]
-    if not below:
-        return None
-    shared = []
-    for parts in zip(*below, strict=False):
-        if len(set(parts)) > 1 or parts[0] == "*":
-            break
-        shared.append(parts[0])
-    if len(below) == 1 and len(shared) == len(below[0]):
-        return None  # a line alone: the path above it is nothing of ours
-    found = _ours_at(model, ".".join(shared)) if shared else None
-    return found if isinstance(found, nn.Module) else None
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    parts = path.split(".")
-    return (".".join(parts[:end]) for end in range(1, len(parts)))
-
-
-def _join(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix and name else prefix or name
 
 
 def _copy(model: nn.Module, ours: str, name: str, tensor: Tensor, assign: bool) -> None:
@@ -313,7 +174,8 @@ def _copy(model: nn.Module, ours: str, name: str, tensor: Tensor, assign: bool) 
             tensor = nn.Parameter(tensor.detach(), old.requires_grad)
         setattr(module, leaf, tensor)
     else:
-        old.data.copy_(tensor)
+        with torch.no_grad():  # not through .data: a packed copy has to notice
+            old.copy_(tensor)
 
 
 def _incompatible(title: str, missing: list[str], unexpected: list[str],
@@ -328,9 +190,3 @@ def _incompatible(title: str, missing: list[str], unexpected: list[str],
                      + nearest(unexpected[0], places))
     return (f"{title}.load_state_dict: {'; '.join(parts)}. "
             "Do: load a state of the same architecture, or strict=False")
-
-
-def _no_path(model: nn.Module, path: str) -> str:
-    known = {name.split(".")[0] for name, _ in model.named_parameters()} if "." not in path else \
-        {".".join(name.split(".")[: path.count(".") + 1]) for name, _ in model.named_parameters()}
-    return f"{type(model).__name__} has no attribute {path!r}{nearest(path, known)}"
