@@ -144,8 +144,8 @@ def function(module: nn.Module, dtype: torch.dtype) -> Function:
 def _branch(branch: nn.Module, step: Stepper, dtype: torch.dtype) -> Function:
     if not isinstance(branch, Branch):
         raise TypeError(f"no step for a {type(branch).__name__}")
-    feeds = isinstance(branch, FeedForward)
-    mix = _mlp(branch, dtype) if feeds else _attention(branch, step, dtype)
+    mix = (_mlp(branch, dtype) if isinstance(branch, FeedForward)
+           else _attention(branch, step, dtype))
     before, after, last = (None if norm is None else function(norm, dtype)
                            for norm in (branch.norm, branch.norm_out, branch.norm_sum))
 
