@@ -42,10 +42,12 @@ class Broken:
         save_file(tensors, self.folder / "model.safetensors", {"format": "pt"})
         return self.folder
 
-    def config(self, **edits: Any) -> None:
+    def config(self, without: str = "", **edits: Any) -> None:
         """Change config.json."""
         path = self.folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | edits))
+        values = json.loads(path.read_text()) | edits
+        values.pop(without, None)
+        path.write_text(json.dumps(values))
 
 
 @pytest.mark.parametrize("case", [case for case in LANGUAGE if case[2] == "base"]
@@ -177,16 +179,24 @@ def test_untied_config_without_an_output_projection_raises(tmp_path: Path) -> No
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_untied_t5_as_transformers_4_saved_it(tmp_path: Path) -> None:
+def test_untied_t5_of_transformers_4_and_5(tmp_path: Path) -> None:
     broken = Broken(tmp_path, checkpoint("t5", "ForConditionalGeneration", "unscaled"))
-    broken.config(tie_word_embeddings=False, scale_decoder_outputs=None)
+    broken.config(tie_word_embeddings=False)
+    broken.config(without="scale_decoder_outputs")
     folder = broken.with_(broken.tensors | {
         "lm_head.weight": torch.randn(broken.tensors["shared.weight"].shape)})
     both = pair("t5", "ForConditionalGeneration")
     model, theirs = (kind.from_pretrained(folder) for kind in (type(both.ours), type(both.theirs)))
     assert model.lm_head.weight is not model.shared.weight
     with torch.no_grad():
-        same_outputs(model(**both.inputs()), theirs.eval()(**both.inputs()))
+        wanted = theirs.eval()(**both.inputs())
+        same_outputs(model(**both.inputs()), wanted)
+        theirs.save_pretrained(tmp_path / "by 5")  # which calls it tied in config.json
+        again = type(both.ours).from_pretrained(tmp_path / "by 5")
+        same_outputs(again(**both.inputs()), wanted)
+        again.save_pretrained(tmp_path / "by us")
+        last = type(both.theirs).from_pretrained(tmp_path / "by us").eval()
+        same_outputs(last(**both.inputs()), wanted)
 
 
 def test_seq2seq_checkpoints_open_as_their_halves() -> None:

@@ -6,7 +6,7 @@ without importing any.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -70,7 +70,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A model_type: its spec, its names, its architectures by the suffix of their class names."""
+    """A model_type: its spec, its names, its architectures by the suffix of their class names.
+
+    `untied`: whether a file with these tensors is untied though its config says otherwise.
+    """
 
     model_type: str
     title: str
@@ -84,6 +87,7 @@ class Family:
     drop: tuple[str, ...] = ()
     std: Callable[[Config, str], float] | None = None
     check: Callable[[Config], None] | None = None
+    untied: Callable[[Config, Collection[str]], bool] | None = None
 
     def plan(self, config: Config, suffix: str) -> Plan:
         """The body, the head and the names of one architecture for a config."""

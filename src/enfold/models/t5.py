@@ -5,6 +5,7 @@ https://arxiv.org/abs/1910.10683
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from enfold.config import Config
@@ -84,6 +85,11 @@ def language_head(c: Config) -> Seq2SeqLM:
     return Seq2SeqLM(scale=c.d_model**-0.5 if c.scale_decoder_outputs else 1.0)
 
 
+def untied(c: Config, tensors: Collection[str]) -> bool:
+    """transformers 5 writes `tie_word_embeddings: true` in any case, and the truth elsewhere."""
+    return c.raw("scale_decoder_outputs") is False and "lm_head.weight" in tensors
+
+
 def std(c: Config, name: str) -> float:
     """Mesh TensorFlow's scales, by fan-in (Shazeer et al. 2018)."""
     factor, module = c.initializer_factor, name.split(".")[-2]
@@ -119,4 +125,5 @@ SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "num_heads",
             "num_hidden_layers": "num_layers", "head_dim": "d_kv"}
 
 family("t5", spec, names, HEADS, "transformer", defaults=DEFAULTS, synonyms=SYNONYMS,
-       derived=DERIVED, std=std, drop=("*EncDecAttention.relative_attention_bias.weight",))
+       derived=DERIVED, std=std, untied=untied,
+       drop=("*EncDecAttention.relative_attention_bias.weight",))
