@@ -35,7 +35,7 @@ size: .venv/.test
 
 bench: .venv/.bench
 	@for file in benchmarks/[a-z]*.py; do \
-	  $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
+	  $(PY) $$file $(ARGS) || exit 1; done
 
 # torch comes first and alone: the CPU build is 200 MB where the default on Linux is gigabytes of
 # CUDA. An index that can't be reached is passed over, and pip takes what its other sources have.
