@@ -11,6 +11,8 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 from transformers.models.t5.modeling_t5 import T5Attention
 
+import enfold
+from enfold.errors import InputError
 from enfold.nn.act import ACTIVATIONS, activation
 from enfold.nn.attention import SelfAttention
 from enfold.nn.buckets import bucket
@@ -109,3 +111,14 @@ def test_outputs() -> None:
         out.logit  # noqa: B018
     a, b = CausalLMOutput(logits=1, attentions=2).values()
     assert (a, b) == (1, 2)
+
+
+def test_segments_that_a_model_does_not_know_raise() -> None:
+    model = enfold.DistilBertModel(enfold.DistilBertConfig(
+        vocab_size=9, dim=8, hidden_dim=8, n_layers=1, n_heads=2, max_position_embeddings=6)).eval()
+    ids, types = torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 1]])
+    plain = model(ids).last_hidden_state
+    assert torch.equal(model(ids, token_type_ids=0 * types).last_hidden_state, plain)
+    with pytest.raises(InputError, match="token_type_ids mark two segments, but the model knows "
+                                         "none. Do: leave them out"):
+        model(ids, token_type_ids=types)

@@ -33,9 +33,12 @@ class TokenEmbedding(nn.Module):
             x = x * self.spec.scale
         if self.segment is not None:
             segment = torch.zeros_like(positions) if types is None else types
-            x = x + self.segment(segment)
+            x = x + rows(self.segment, segment, "token_type_ids", "the model's segments")
         elif types is not None and self.spec.shared_types:
-            x = x + self.token(types)
+            x = x + rows(self.token, types, "token_type_ids", "the model's vocabulary")
+        elif types is not None and bool(types.any()):
+            raise InputError("token_type_ids mark two segments, but the model knows none. "
+                             "Do: leave them out, or tokenizer(..., return_token_type_ids=False)")
         if self.position is not None:
             x = x + self.position(positions)
         if self.norm is not None:
@@ -46,15 +49,8 @@ class TokenEmbedding(nn.Module):
         """Rows of the word table; an id outside of it raises."""
         if ids is None:
             raise InputError("the model got no input. Do: give input_ids or inputs_embeds")
-        try:
-            return self.token(ids)  # type: ignore[no-any-return]
-        except IndexError:
-            bad = ids[(ids < 0) | (ids >= self.token.num_embeddings)]
-            raise InputError(
-                f"input_ids hold {int(bad.flatten()[0])}, expected 0 to "
-                f"{self.token.num_embeddings - 1} (the model's vocabulary). Do: use the tokenizer "
-                "of this model, or model.resize_token_embeddings(len(tokenizer))"
-            ) from None
+        return rows(self.token, ids, "input_ids", "the model's vocabulary", "Do: use the tokenizer "
+                    "of this model, or model.resize_token_embeddings(len(tokenizer))")
 
     def locate(self, ids: Tensor | None, embeds: Tensor | None, offset: int) -> Tensor:
         """Positions [B or 1, T] of the new tokens after `offset` cached ones."""
@@ -109,6 +105,17 @@ class SinusoidPositions(Table):
                              f"{self.num_embeddings} (the model's positions). Do: tokenizer(..., "
                              "truncation=True)")
         return super().forward(positions)
+
+
+def rows(table: nn.Embedding, ids: Tensor, name: str, what: str,
+         do: str = "Do: use the tokenizer of this model") -> Tensor:
+    """Rows of a table; an index outside of it raises (on a GPU, torch's own error)."""
+    try:
+        return table(ids)  # type: ignore[no-any-return]
+    except IndexError:
+        bad = ids[(ids < 0) | (ids >= table.num_embeddings)]
+        raise InputError(f"{name} hold {int(bad.flatten()[0])}, expected 0 to "
+                         f"{table.num_embeddings - 1} ({what}). {do}") from None
 
 
 def sinusoid(count: int, dim: int) -> Tensor:
