@@ -51,12 +51,7 @@ class Config:
         object.__setattr__(self, "_values", {})
         object.__setattr__(self, "_read", False)
         values.pop("model_type", None)
-        # labels win over their number
-        for key in sorted(values, key=lambda name: name == "num_labels"):
-            if key == "num_labels" and values.get("id2label"):
-                _check_labels(values["num_labels"], values["id2label"])
-                continue
-            setattr(self, key, values[key])
+        self.update(values)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **edits: Any) -> Self:
@@ -69,8 +64,7 @@ class Config:
         config._values.update(copy.deepcopy(dict(values)))
         if "num_labels" in config._values and "id2label" not in config._values:
             config.num_labels = config._values.pop("num_labels")
-        for key, value in edits.items():
-            setattr(config, key, value)
+        config.update(edits)
         return config
 
     # ---- reading ---------------------------------------------------------------------------------
@@ -140,9 +134,13 @@ class Config:
         setattr(self, name, value)
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Set several attributes."""
+        """Set several attributes; the names of labels win over their number."""
+        labels = values.get("id2label")
         for key, value in values.items():
-            setattr(self, key, value)
+            if key == "num_labels" and labels:
+                _check_labels(value, labels)
+            else:
+                setattr(self, key, value)
 
     # ---- labels ----------------------------------------------------------------------------------
     @property
@@ -158,6 +156,9 @@ class Config:
         if labels is None:
             self._values.pop("id2label", None)
             return
+        if not all(str(index).isdecimal() for index in labels):
+            raise ConfigError(f"id2label has the keys {list(labels)}, expected class indices. Do: "
+                              "id2label={0: 'first', 1: 'second'}")
         self._values["id2label"] = {str(int(index)): label for index, label in labels.items()}
         if set(self._values.get("label2id") or ()) != set(labels.values()):
             self._values["label2id"] = {label: int(index) for index, label in labels.items()}

@@ -61,6 +61,14 @@ class InputError(EnfoldError, ValueError):
     """A model or pipeline input of the wrong kind, shape or length."""
 
 
+class DataError(EnfoldError, ValueError):
+    """Data, a split, a pattern or a schema that can't be used as asked."""
+
+
+class DataFileError(DataError):
+    """A data file that is damaged, malformed or does not fit; says which file and which line."""
+
+
 class ArgumentError(EnfoldError, TypeError):
     """An argument that the function does not have."""
 
@@ -80,7 +88,7 @@ def unknown_arguments(function: str, unknown: Iterable[str], known: Iterable[str
 
     All names are listed only if one of the unknown ones is near to none.
     """
-    options = sorted(known)
+    options = sorted({name for name in known if not name.startswith("_")})
     near = {name: nearest(name, options) for name in unknown}
     parts = ", ".join(f"{name!r}{names}" for name, names in near.items())
     listed = "" if all(near.values()) else f". Expected one of: {', '.join(options)}"

@@ -113,8 +113,8 @@ TABLE: dict[str, tuple[Callable[[], Any], str]] = {
         "queries, keys]"),
     "mask too short": (
         lambda: llama(input_ids=IDS, attention_mask=FULL[:, :3]),
-        "attention_mask covers 3 positions, expected 4 (cached and new). Do: extend the mask by "
-        "one column per generated token"),
+        "attention_mask has shape (1, 3), expected (1, 4). Do: pass on the tokenizer's, and "
+        "extend it by one column per generated token"),
     "labels of another length": (
         lambda: llama(input_ids=IDS, labels=IDS[:, :2]),
         "labels have shape (1, 2), expected (1, 4) (one per token). Do: pad labels with -100 to "
@@ -251,10 +251,10 @@ TABLE: dict[str, tuple[Callable[[], Any], str]] = {
         "device_map='balanced' over several devices is not built yet. Do: use 'auto'"),
     "misspelt device": (
         lambda: load(device_map="gpu"),
-        "device_map is 'gpu', expected None, 'auto', 'cpu', 'cuda' or a device"),
+        "device_map is 'gpu', expected 'auto', 'cpu', 'cuda', 'cuda:1' or a torch.device"),
     "no gpu": (
         lambda: load(device_map="cuda"),
-        "device_map is 'cuda', but torch sees no GPU. Do: use 'cpu' or 'auto'"),
+        "device_map is 'cuda', but torch sees no GPU. Do: use 'cpu', or leave it out"),
     "unknown option": (
         lambda: load(num_label=3),
         "BertModel.from_pretrained: unknown argument 'num_label' (nearest: 'num_labels')"),
@@ -271,7 +271,8 @@ TABLE: dict[str, tuple[Callable[[], Any], str]] = {
         "'sdpa', which runs flash attention where the device has it"),
     "upload options": (
         lambda: pair("bert", "Model").ours.save_pretrained("x", private=True),
-        "save_pretrained: private has no use without push_to_hub=True"),
+        "save_pretrained: private only matter with push_to_hub=True. Do: leave it out, or "
+        "push_to_hub=True"),
     "positional state_dict": (
         lambda: pair("bert", "Model").ours.state_dict({}),
         "state_dict takes keyword arguments: destination, prefix, keep_vars"),

@@ -7,7 +7,6 @@ from itertools import product
 import pytest
 import torch
 
-from enfold.errors import InputError
 from enfold.nn.masks import attention_mask
 
 PADDINGS = {"none": None, "all seen": [[1] * 7, [1] * 7],
@@ -43,11 +42,3 @@ def test_four_dimensions_are_taken_as_given() -> None:
     assert attention_mask(seen, 2, 2, 0, causal=True, window=None).tensor is seen
     integer = attention_mask(seen.long(), 2, 2, 0, causal=True, window=None).tensor
     assert integer is not None and integer.dtype == torch.bool
-
-
-def test_a_longer_mask_is_cut_and_a_shorter_one_refused() -> None:
-    padding = torch.tensor([[0, 1, 1, 1, 1, 1]])
-    mask = attention_mask(padding, 4, 4, 0, causal=False, window=None)
-    assert mask.tensor is not None and mask.tensor.shape[-1] == 4
-    with pytest.raises(InputError, match="covers 6 positions, expected 7"):
-        attention_mask(padding, 7, 7, 0, causal=True, window=None)

@@ -107,6 +107,9 @@ def local_path(name_or_path: PathLike) -> Path | None:
 
     Raises `FileMissing` for what can only be a path and does not exist.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise FileMissing(f"{name_or_path!r:.80} names no model. Expected a folder, or a Hub name "
+                          "such as 'org/model'")
     path, text = Path(name_or_path).expanduser(), str(name_or_path)
     if text and path.exists():
         return path

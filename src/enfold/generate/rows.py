@@ -63,16 +63,24 @@ def _decoder(model: Any, ids: Tensor | None, config: GenerationConfig,
     main = ids if embeds is None else embeds
     if mask is None:
         mask = infer_mask(ids, config) if ids.shape[1] and embeds is None else None
-    elif mask.dim() != 2 or mask.shape[0] != main.shape[0] or mask.shape[1] < main.shape[1]:
-        raise GenerationError(f"generate: attention_mask has shape {tuple(mask.shape)}, expected "
-                              f"{tuple(main.shape[:2])}, that of the prompt. Do: pass on the "
-                              "tokenizer's attention_mask")
+    else:
+        _check_mask(mask, main, longer=cache is not None)
     context = main.shape[1] if mask is None else mask.shape[1]
     prompt = Prompt(ids, context, mask, embeds, given.pop("position_ids", None), cache,
                     source=ids if ids.shape[1] else None)
     prompt.per_token = {name: given.pop(name) for name in PER_TOKEN if name in given}
     prompt.fixed = rest(model, given, accepted(model))
     return with_past(_aligned(prompt))
+
+
+def _check_mask(mask: Tensor, main: Tensor, *, longer: bool = False) -> None:
+    """One column per token of the prompt; `longer`: also for those that are cached."""
+    shape = tuple(main.shape[:2])
+    fits = mask.dim() == 2 and mask.shape[0] == shape[0]
+    if not fits or mask.shape[1] < shape[1] or (mask.shape[1] > shape[1] and not longer):
+        raise GenerationError(f"generate: attention_mask has shape {tuple(mask.shape)}, expected "
+                              f"{shape}, that of the prompt. Do: pass on the tokenizer's "
+                              "attention_mask")
 
 
 def _start(model: Any, embeds: Tensor | None, config: GenerationConfig) -> Tensor:
@@ -170,6 +178,8 @@ def _encode(
         if "attention_mask" not in given and (mask := infer_mask(main, config)) is not None:
             given["attention_mask"] = mask
     mask = given.pop("attention_mask", None)
+    if mask is not None and (source := main if embeds is None else embeds) is not None:
+        _check_mask(mask, source)
     if mask is not None and not bool(mask.all()):
         order = padding_order(mask, left=False)  # an encoder counts its positions from the left
         if order is not None:

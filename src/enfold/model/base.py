@@ -66,10 +66,14 @@ class PreTrainedModel(Embeddings, PublicFace):
 
     def _build(self, config: Config, *, add_pooling_layer: bool | None = None) -> None:
         """Build the modules on the meta device."""
+        name = type(self).__name__
+        if not isinstance(config, Config):
+            raise ConfigError(f"{name}() got a {type(config).__name__}, expected a config. Do: "
+                              f"{name}.from_pretrained({str(config)!r:.60}), or {name}(config)")
         if self.model_type and config.model_type != self.model_type:
-            raise ConfigError(f"{type(self).__name__} got a config of {config.model_type!r}, "
-                              f"expected {self.model_type!r}. Do: use "
-                              f"{type(self).__name__.removesuffix(self.suffix)}Config")
+            raise ConfigError(f"{name} got a config of {config.model_type!r}, expected "
+                              f"{self.model_type!r}. Do: use "
+                              f"{name.removesuffix(self.suffix)}Config")
         plan = get_family(self.model_type).plan(config, self.suffix)
         nn.Module.__init__(self)
         with torch.device("meta"):

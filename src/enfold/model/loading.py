@@ -112,8 +112,7 @@ def _config(cls: type[PreTrainedModel], name: PathLike, hub: HubOptions, given: 
     if unknown:
         raise unknown_arguments(f"{cls.__name__}.from_pretrained", unknown,
                                 (*Options.__slots__, *HubOptions.__slots__, *known))
-    for key in sorted(edits, key=lambda key: key == "num_labels"):
-        setattr(config, key, edits[key])
+    config.update(edits)
     config.name_or_path = str(name)
     return config
 
@@ -164,6 +163,7 @@ def as_dtype(value: Any) -> torch.dtype:
 
 
 def _device(device_map: Any) -> torch.device:
+    """The device of a device_map."""
     if isinstance(device_map, dict):
         if set(device_map) != {""}:
             raise NotImplementedError("device_map with several entries is not built yet. "
@@ -176,14 +176,19 @@ def _device(device_map: Any) -> torch.device:
     if device_map in ("balanced", "sequential", "balanced_low_0"):
         raise NotImplementedError(f"device_map={device_map!r} over several devices is not built "
                                   "yet. Do: use 'auto'")
+    return as_device(device_map, "device_map")
+
+
+def as_device(value: Any, name: str) -> torch.device:
+    """A torch device from itself, its name or number; `name`: what the caller calls it."""
     try:
-        device = torch.device(device_map)
+        device = torch.device(value)
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"device_map is {device_map!r}, expected None, 'auto', 'cpu', 'cuda' or "
-                         "a device") from error
+        raise InputError(f"{name} is {value!r}, expected 'auto', 'cpu', 'cuda', 'cuda:1' or a "
+                         "torch.device") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device_map is {device_map!r}, but torch sees no GPU. Do: use 'cpu' or "
-                         "'auto'")
+        raise InputError(f"{name} is {value!r}, but torch sees no GPU. Do: use 'cpu', or leave it "
+                         "out")
     return device
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from enfold.errors import CheckpointError
+from enfold.errors import ArgumentError, CheckpointError, nearest
 from enfold.files import atomic_folder_write, push_to_hub, write_checkpoint, write_json
 from enfold.model.base import PreTrainedModel
 from enfold.weights.save import to_save
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
+ARGUMENTS = ("is_main_process", "state_dict", "max_shard_size", "safe_serialization", "variant")
 
 
 def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[str], *,
@@ -32,8 +33,9 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
     if not is_main_process:
         return
     if upload and not push_to_hub:
-        raise TypeError(f"save_pretrained: {', '.join(upload)} has no use without "
-                        "push_to_hub=True")
+        near = nearest(next(iter(upload)), ARGUMENTS)
+        raise ArgumentError(f"save_pretrained: {', '.join(upload)} only matter with "
+                            f"push_to_hub=True{near}. Do: leave it out, or push_to_hub=True")
     tensors = to_save(model, model.names, model.stored)
     if state_dict is not None:
         tensors = _chosen(tensors, state_dict)

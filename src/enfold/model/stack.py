@@ -12,6 +12,7 @@ from torch import Tensor
 from enfold.errors import InputError, unknown_arguments
 from enfold.model.base import PreTrainedModel
 from enfold.nn.cache import Cache, as_cache
+from enfold.nn.checks import check_tensor
 from enfold.nn.context import Trace
 from enfold.nn.outputs import ModelOutput
 from enfold.spec import Attention, DoubleHeads, MultipleChoice
@@ -52,6 +53,8 @@ class StackModel(PreTrainedModel):
                              "add_cross_attention=True")
         trace = new_trace(self.config, output_attentions, output_hidden_states,
                           cross=encoder_hidden_states is not None)
+        if input_ids is not None:
+            check_tensor("input_ids", input_ids, "[batch, length]")
         if position_ids is None and cache_position is not None:
             position_ids = cache_position[None]
         cache = self._cache(past_key_values, use_cache)
@@ -121,7 +124,10 @@ def check_targets(model: PreTrainedModel, targets: dict[str, Any],
     if unknown:
         raise unknown_arguments(f"{type(model).__name__}.forward", unknown,
                                 (*arguments, *model.head.targets))
-    return {name: value for name, value in targets.items() if value is not None}
+    found = {name: value for name, value in targets.items() if value is not None}
+    for name, value in found.items():
+        check_tensor(name, value, "[batch] or [batch, length]")
+    return found
 
 
 def new_trace(config: Any, attentions: bool | None, hidden: bool | None, *,

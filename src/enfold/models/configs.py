@@ -66,8 +66,8 @@ class PreTrainedConfig(Config):
 
 def read_values(name: PathLike, options: HubOptions) -> dict[str, Any]:
     """The parsed config.json of a folder or repository, or of the file itself."""
-    path = Path(name)
-    found = path if path.suffix == ".json" and path.is_file() else find(name, FILE, options)
+    is_file = str(name).endswith(".json") and Path(name).is_file()
+    found = Path(name) if is_file else find(name, FILE, options)
     return read_json(found)  # type: ignore[arg-type]
 
 

@@ -156,7 +156,8 @@ def as_cache(past: Any) -> Cache:
     """`past_key_values` in any accepted form as a Cache."""
     if isinstance(past, Cache):
         return past
-    if isinstance(past, tuple | list):
+    if isinstance(past, tuple | list) and all(isinstance(part, Tensor) for layer in past
+                                              for part in layer):
         return Cache.from_legacy_cache(past)
     raise TypeError(f"past_key_values is of type {type(past).__name__}, expected a Cache or a "
                     "tuple of (key, value). Do: pass on what the model returned, or "

@@ -16,8 +16,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None = N
     logits = logits.reshape(-1, logits.shape[-1]).float()
     labels = labels.reshape(-1).to(logits.device)
     if items is None:
-        return F.cross_entropy(logits, labels, ignore_index=IGNORED)
-    return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / items
+        return _entropy(logits, labels, IGNORED)
+    return _entropy(logits, labels, IGNORED, reduction="sum") / items
 
 
 def next_token(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
@@ -46,12 +46,12 @@ def classes(logits: Tensor, labels: Tensor, problem: str) -> Tensor:
     if problem == "regression":
         return F.mse_loss(logits.squeeze(), labels.squeeze().to(logits.dtype))
     if problem == "single_label_classification":
-        if labels.dim() != 1 and labels.numel() != logits.shape[0]:
+        if labels.numel() != logits.shape[0]:
             raise InputError(f"labels have shape {tuple(labels.shape)}, expected "
                              f"[{logits.shape[0]}] class indices. "
                              "Do: set config.problem_type='multi_label_classification' for rows "
                              "of 0 and 1")
-        return F.cross_entropy(logits, labels.reshape(-1))
+        return _entropy(logits, labels.reshape(-1), IGNORED)
     if problem == "multi_label_classification":
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
     raise InputError(f"config.problem_type is {problem!r}, expected 'regression', "
@@ -61,9 +61,27 @@ def classes(logits: Tensor, labels: Tensor, problem: str) -> Tensor:
 def span(start: Tensor, end: Tensor, start_labels: Tensor, end_labels: Tensor) -> Tensor:
     """Mean of the losses of start and end [B, T]; positions outside of the text are ignored."""
     length = start.shape[1]
-    losses = [F.cross_entropy(logits, labels.reshape(-1).clamp(0, length), ignore_index=length)
+    losses = [_entropy(logits, labels.reshape(-1).clamp(0, length), length)
               for logits, labels in ((start, start_labels), (end, end_labels))]
     return (losses[0] + losses[1]) / 2
+
+
+def _entropy(logits: Tensor, labels: Tensor, ignored: int, reduction: str = "mean") -> Tensor:
+    """logits [N, C] against class indices [N]."""
+    if labels.is_floating_point():
+        raise InputError(f"labels are of {labels.dtype}, expected torch.long, class indices. Do: "
+                         "labels.long(), or config.problem_type='regression'")
+    if labels.shape[0] != logits.shape[0]:
+        raise InputError(f"there are {labels.shape[0]} labels for {logits.shape[0]} predictions. "
+                         "Do: give one per text, choice or token that is predicted")
+    try:
+        return F.cross_entropy(logits, labels.long(), ignore_index=ignored, reduction=reduction)
+    except IndexError:
+        classes = logits.shape[1]
+        bad = labels[(labels != ignored) & ((labels < 0) | (labels >= classes))]
+        raise InputError(f"labels hold {int(bad[0])}, expected 0 to {classes - 1}, or {ignored} "
+                         "for what does not count. Do: correct them, or load the model with "
+                         "num_labels=") from None
 
 
 def _same_length(logits: Tensor, labels: Tensor) -> None:

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from enfold.errors import InputError
-
 
 @dataclass(frozen=True, slots=True)
 class Mask:
@@ -43,7 +41,8 @@ def attention_mask(padding: Tensor | None, queries: int, keys: int, offset: int,
     """The mask of `queries` after `offset` cached positions over `keys`, in its cheapest form."""
     if padding is not None and padding.dim() == 4:
         return Mask(padding if padding.is_floating_point() else padding.bool())
-    padding = _check(padding, keys)
+    if padding is not None and bool(padding.all()):
+        padding = None
     windowed = window is not None and keys > window
     if padding is None and not windowed:
         if not causal or queries == 1:
@@ -71,19 +70,6 @@ def triangle(queries: int, keys: int, offset: int, device: torch.device, *, caus
         if not causal:
             seen = seen & (column - row < window)
     return seen[None, None]
-
-
-def _check(padding: Tensor | None, keys: int) -> Tensor | None:
-    if padding is None:
-        return None
-    if padding.dim() != 2:
-        raise InputError(f"attention_mask has shape {tuple(padding.shape)}, expected [batch, "
-                         "length] or [batch, heads, queries, keys]")
-    if padding.shape[1] < keys:  # a mask of the new tokens only: what is cached counts as seen
-        raise InputError(f"attention_mask covers {padding.shape[1]} positions, expected {keys} "
-                         "(cached and new). "
-                         "Do: extend the mask by one column per generated token")
-    return None if bool(padding.all()) else padding[:, :keys]
 
 
 def _device(padding: Tensor | None) -> torch.device:

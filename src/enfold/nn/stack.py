@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from enfold.nn.attention import CrossAttention, SelfAttention
 from enfold.nn.cache import Cache
+from enfold.nn.checks import check_inputs, check_memory
 from enfold.nn.context import Context, Trace
 from enfold.nn.embed import TokenEmbedding
 from enfold.nn.linear import Linear
@@ -71,9 +72,13 @@ class Transformer(nn.Module):
         asks for.
         """
         offset = 0 if cache is None else cache.length
+        check_inputs(self.spec.dim, ids, embeds, offset, attention_mask=mask,
+                     position_ids=positions, token_type_ids=types)
         if positions is None:
             positions = self.embed.locate(ids, embeds, offset)
         x = self.embed(ids, embeds, positions, types)
+        if memory is not None and (cache is None or not any(cache.cross)):
+            check_memory(memory, memory_mask, x.shape[0])
         ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask,
                             trace or Trace())
         x = self._layers(x, ctx)

@@ -9,6 +9,7 @@ The scheduler (batching.py) sits between `pre` and `forward`; only a window of t
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import torch
 
+logger = logging.getLogger(__name__)
 RUN = ("batch_size", "num_workers", "progress")
 
 
@@ -215,12 +217,16 @@ def find_device(device: Any) -> torch.device:
     """A device from an index, a name or None: the accelerator, or the CPU where there is none."""
     import torch
 
+    from enfold.model.loading import as_device
+
     if isinstance(device, (str, torch.device)):
-        return torch.device(device)
+        return as_device(device, "device")
     if device is not None and (not isinstance(device, int) or device < -1):
         raise InputError(f"device={device!r}: expected an index, -1, a name as 'cuda:0', "
                          "or a torch.device")
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if found is None and device not in (None, -1):
+        logger.warning("device=%s: torch sees no accelerator, the CPU is used", device)
     if found is None or device == -1:
         return torch.device("cpu")
     return torch.device(found.type, device or 0)

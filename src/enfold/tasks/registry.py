@@ -90,7 +90,9 @@ def find(name: str) -> tuple[Task, tuple[str, str] | None]:
         raise TaskError(f"task {name!r} is not of the form 'translation_XX_to_YY'. "
                         "Do: name the two languages, as in 'translation_en_to_fr'")
     known = [*get_supported_tasks(), "translation_XX_to_YY"]
-    raise TaskError(f"unknown task {name!r}{nearest(name, known)}. Available: {', '.join(known)}")
+    do = f". Do: pipeline(model={name!r})" if "/" in name else ""
+    raise TaskError(f"unknown task {name!r}{nearest(name, known)}. Available: {', '.join(known)}"
+                    f"{do}")
 
 
 def default_model(task: Task, languages: tuple[str, str] | None) -> Default:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tokenizers.models import BPE
 
-from enfold.errors import unknown_arguments
+from enfold.errors import TokenizerError, unknown_arguments
 from enfold.text.call import Caller
 from enfold.text.engine import Engine
 from enfold.text.vocabulary import to_list
@@ -38,9 +38,14 @@ class Decoder(Caller):
             out = self._spaced(engine, row) if self.kind.spaced else engine.text(row)
             return self.clean_up_tokenization(out) if clean else out
 
-        if isinstance(ids, list) and ids and isinstance(ids[0], (list, tuple)):
-            return [text(list(row)) for row in ids]
-        return text([ids] if isinstance(ids, int) else list(ids))
+        try:
+            if isinstance(ids, list) and ids and isinstance(ids[0], (list, tuple)):
+                return [text(list(row)) for row in ids]
+            return text([ids] if isinstance(ids, int) else list(ids))
+        except (TypeError, OverflowError) as error:
+            raise TokenizerError(f"decode: got {token_ids!r:.80}, expected token ids: an int, a "
+                                 "list of them, a tensor or a batch. Do: decode(ids), where "
+                                 "tokenizer(text) gave input_ids=ids") from error
 
     def batch_decode(self, sequences: Any, skip_special_tokens: bool = False,
                      clean_up_tokenization_spaces: bool | None = None, **more: Any) -> list[str]:

@@ -56,7 +56,7 @@ def find(name: str | Path, options: HubOptions, class_name: str | None = None,
 
     class_name: the class asked for; by default what the files name, or their model_type implies.
     """
-    if Path(name).is_file():
+    if isinstance(name, str | Path) and Path(name).is_file():
         return replace(_single(Path(name)), class_name=class_name)
     source = Source(str(name))
 
