@@ -68,6 +68,24 @@ class Plan:
         return self.family.title + self.suffix
 
 
+SIZES = {"vocab_size": 1, "hidden_size": 1, "num_attention_heads": 1, "num_hidden_layers": 0}
+OWN_WIDTH = ("head_dim", "d_kv")  # of a head, whatever the model's
+
+
+def check_sizes(config: Config) -> None:
+    """Raise for sizes that no model can have."""
+    for name, least in SIZES.items():
+        value, key = config.get(name), config.SYNONYMS.get(name, name)
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"config.{key} is {value!r}, expected a whole number of at least "
+                              f"{least}. Do: correct config.json")
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    if width % heads and not any(name in config for name in OWN_WIDTH):
+        raise ConfigError(f"config: a width of {width} is not a multiple of {heads} attention "
+                          f"heads. Do: give {width // heads * heads} or "
+                          f"{(width // heads + 1) * heads}, or another number of heads")
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A model_type: its spec, its names, its architectures by the suffix of their class names.
@@ -92,6 +110,7 @@ class Family:
     def plan(self, config: Config, suffix: str) -> Plan:
         """The body, the head and the names of one architecture for a config."""
         arch = self.heads[suffix]
+        check_sizes(config)
         if self.check is not None:
             self.check(config)
         body, head = self.spec(config), arch.head if not callable(arch.head) else arch.head(config)
