@@ -56,7 +56,10 @@ def decode(session: Session, halt: Halt, processors: LogitsProcessorList | None 
     kept: tuple[Tensor, ...] = ()
     while True:
         logits, output = session.forward()
-        scores = logits = logits.float() if exact else logits
+        if exact:  # a caller's processors may write to them
+            logits = logits.clone() if logits.is_inference() else logits
+            logits = logits.float()
+        scores = logits
         if processors:
             scores = processors(session.ids, logits.clone())
         tokens = halt.padded(choose(scores))

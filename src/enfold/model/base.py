@@ -289,7 +289,7 @@ class PreTrainedModel(Embeddings, PublicFace):
         plain = not (self._forward_hooks or self._forward_pre_hooks or self.body._forward_hooks)
         if not plain or not hasattr(self.head, "logits") or not can_step(decoder, cache):
             return None
-        return Stepper(decoder, self.head.logits, cache, capacity)  # type: ignore[arg-type]
+        return Stepper(decoder, self.head, cache, capacity)
 
     # ---- inside ----------------------------------------------------------------------------------
     def _last_stack(self) -> Transformer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from enfold.errors import ArgumentError, CheckpointError, nearest
+from enfold.errors import ArgumentError, CheckpointError, nearest, unknown_arguments
 from enfold.files import atomic_folder_write, push_to_hub, write_checkpoint, write_json
 from enfold.model.base import PreTrainedModel
 from enfold.weights.save import to_save
@@ -33,9 +33,10 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
     if not is_main_process:
         return
     if upload and not push_to_hub:
-        near = nearest(next(iter(upload)), ARGUMENTS)
+        if any(nearest(name, ARGUMENTS) for name in upload):
+            raise unknown_arguments("save_pretrained", upload, ARGUMENTS)
         raise ArgumentError(f"save_pretrained: {', '.join(upload)} only matter with "
-                            f"push_to_hub=True{near}. Do: leave it out, or push_to_hub=True")
+                            "push_to_hub=True. Do: leave it out, or push_to_hub=True")
     tensors = to_save(model, model.names, model.stored)
     if state_dict is not None:
         tensors = _chosen(tensors, state_dict)

@@ -53,8 +53,9 @@ class KV:
     def _grow(self, key: Tensor, value: Tensor, length: int, end: int) -> None:
         capacity = self.capacity if end <= self.capacity else -(-end // STEP) * STEP
         batch, heads = key.shape[:2]
-        new_key = key.new_empty(batch, heads, capacity, key.shape[3])
-        new_value = value.new_empty(batch, heads, capacity, value.shape[3])
+        with torch.inference_mode(False):  # writable later, in whatever mode that is
+            new_key = key.new_empty(batch, heads, capacity, key.shape[3])
+            new_value = value.new_empty(batch, heads, capacity, value.shape[3])
         if self.key is not None and self.value is not None and length:
             new_key[:, :, :length] = self.key[:, :, :length]
             new_value[:, :, :length] = self.value[:, :, :length]

@@ -21,7 +21,9 @@ def check_tensor(name: str, value: Any, shape: str) -> None:
     """Raise unless `value` is a tensor; `shape` says of which shape it should be."""
     if isinstance(value, Tensor):
         return
-    do = "model(**inputs)" if hasattr(value, "keys") else f"torch.tensor(...), or {TOKENIZE}"
+    do = "model(**inputs)" if hasattr(value, "keys") else "torch.tensor(...)"
+    if name == "input_ids" and do != "model(**inputs)":
+        do += f", or {TOKENIZE}"
     raise InputError(f"{name} is a {type(value).__name__}, expected a tensor {shape}. Do: {do}")
 
 
@@ -64,7 +66,7 @@ def check_inputs(width: int, ids: Any, embeds: Any, offset: int, **per_token: An
             check_tensor(name, value, "[batch, length]")
             if value.dim() != 2 or value.shape[1] != length or value.shape[0] not in (1, batch):
                 raise InputError(f"{name} have shape {tuple(value.shape)}, expected "
-                                 f"{(batch, length)}, one per token")
+                                 f"{(batch, length)}, one per token. Do: leave them out")
 
 
 def check_mask(mask: Any, batch: int, queries: int, keys: int) -> None:
@@ -79,10 +81,13 @@ def check_mask(mask: Any, batch: int, queries: int, keys: int) -> None:
     if mask.shape[-1] == keys and mask.shape[0] in (1, batch) and (
             mask.dim() == 2 or mask.shape[2] in (1, queries)):
         return
-    cached = f" ({keys - queries} cached and {queries} new tokens)" if keys > queries else ""
+    cached, do = "", "pass on the tokenizer's"
+    if keys > queries:
+        cached = f" ({keys - queries} cached and {queries} new tokens)"
+        do += ", and extend it by one column per generated token"
     raise InputError(f"attention_mask has shape {tuple(mask.shape)}, expected "
                      f"{wanted if mask.dim() == 2 else (batch, 'heads', *wanted)}{cached}. Do: "
-                     "pass on the tokenizer's, and extend it by one column per generated token")
+                     f"{do}")
 
 
 def check_memory(memory: Any, mask: Any, batch: int) -> None:

@@ -32,8 +32,8 @@ class RMSNorm(nn.Module):
         h = (h * torch.rsqrt(square + self.eps)).to(x.dtype)
         return h if weight is None else h * weight
 
-    def kernel(self) -> Callable[[Tensor], Tensor]:
-        """`forward` without gradients in as few operations as there are."""
+    def kernel(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """`forward` on inputs of `dtype` without gradients, in as few operations as there are."""
         if self.weight is None:
             return self.forward
         weight = self.weight + self.offset if self.offset else self.weight
@@ -45,7 +45,11 @@ class RMSNorm(nn.Module):
             h = h * torch.addcmul(eps, length, length, value=share).rsqrt_()
             return h.to(x.dtype) * weight
 
-        return normalise
+        def exact(x: Tensor) -> Tensor:
+            length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            return x * torch.addcmul(eps, length, length, value=share).rsqrt_() * weight
+
+        return exact if dtype == weight.dtype == torch.float32 else normalise
 
     def extra_repr(self) -> str:
         return f"{None if self.weight is None else self.weight.numel()}, eps={self.eps}"

@@ -1,6 +1,6 @@
 """A step of decoding: one new token per row, without gradients, past the machinery of modules.
 
-    step = Stepper(decoder, head.logits, cache, capacity)
+    step = Stepper(decoder, head, cache, capacity)
     logits = step(ids)               # appends to the cache; the numbers are those of the modules
 
 At the start each module is turned into a function that holds its weights.  A module that is not
@@ -21,12 +21,15 @@ from torch.nn import functional as F
 from enfold.nn.attention import CrossAttention, SelfAttention
 from enfold.nn.branch import Branch
 from enfold.nn.cache import Cache
+from enfold.nn.embed import TokenEmbedding
+from enfold.nn.heads.language import CausalHead
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
 from enfold.nn.norm import LayerNorm, RMSNorm
 from enfold.nn.rope import cos_sin
 from enfold.nn.stack import Transformer
-from enfold.spec import Dynamic, LongRope, Rope
+from enfold.nn.table import Table
+from enfold.spec import Dynamic, Learned, LongRope, Rope
 
 Function = Callable[[Tensor], Tensor]
 PLAIN = (SelfAttention, CrossAttention, FeedForward)
@@ -45,13 +48,15 @@ def can_step(body: nn.Module, cache: Cache | None) -> bool:
 class Stepper:
     """The functions of a decoder, over one cache."""
 
-    def __init__(self, body: Transformer, logits: Function, cache: Cache, capacity: int) -> None:
-        self.body, self.logits, self.cache, self.capacity = body, logits, cache, capacity
+    def __init__(self, body: Transformer, head: Any, cache: Cache, capacity: int) -> None:
+        self.body, self.cache, self.capacity = body, cache, capacity
         self.dtype = next(body.parameters()).dtype
+        self.logits = _logits(head, self.dtype)
         self.now = Now()
         self.branches = [_branch(branch, self, self.dtype) for layer in body.layers
                          for branch in layer.children() if self._runs(branch)]
         self.norm = function(body.norm, self.dtype) if body.norm is not None else None
+        self.embed = _embedding(body.embed)
         self.tables: dict[tuple[Rope, int], tuple[Tensor, Tensor]] = {}
         self.bias = getattr(getattr(body.layers[0], "attn", None), "position", None)
         self.past: Tensor | None = None
@@ -59,7 +64,7 @@ class Stepper:
     def _runs(self, branch: nn.Module) -> bool:
         return not isinstance(branch, CrossAttention) or self.cache.cross[branch.layer] is not None
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, ids: Tensor, positions: Tensor | None = None, mask: Tensor | None = None,
                  memory_mask: Tensor | None = None) -> Tensor:
         """Logits [B, V] after ids [B, 1].
@@ -67,9 +72,8 @@ class Stepper:
         positions [B, 1]: where they aren't the number of tokens held.  mask [B, S], memory_mask
         [B, S']: ones and zeros over the keys.
         """
-        body, cache, now = self.body, self.cache, self.now
-        place = body.embed.locate(ids, None, cache.length) if positions is None else positions
-        x = body.embed(ids, None, place, None)
+        cache, now = self.cache, self.now
+        x = self.embed(ids, positions, cache.length)
         now.begin(self, positions, mask, memory_mask)
         for branch in self.branches:
             x = branch(x)
@@ -137,8 +141,42 @@ def function(module: nn.Module, dtype: torch.dtype) -> Function:
         shape, weight, bias, eps = module.normalized_shape, module.weight, module.bias, module.eps
         return lambda x: F.layer_norm(x, shape, weight, bias, eps)
     if type(module) is RMSNorm:
-        return module.kernel()
+        return module.kernel(dtype)
     return module
+
+
+def _logits(head: Any, dtype: torch.dtype) -> Function:
+    """Hidden states [B, W] -> logits [B, V]."""
+    if type(head) is CausalHead and head.dense is None:
+        return function(head.out, dtype)
+    return head.logits  # type: ignore[no-any-return]
+
+
+def _embedding(embed: TokenEmbedding) -> Callable[[Tensor, Tensor | None, int], Tensor]:
+    """(ids [B, 1], positions [B, 1] or None, tokens held) -> [B, 1, W]."""
+    spec, table, place = embed.spec, embed.token, embed.position
+
+    def whole(ids: Tensor, positions: Tensor | None, length: int) -> Tensor:
+        if positions is None:
+            positions = embed.locate(ids, None, length)
+        return embed(ids, None, positions, None)  # type: ignore[no-any-return]
+
+    counted = isinstance(spec.position, Learned) and spec.position.pad is not None
+    parts = [embed, *embed.children()]
+    if counted or spec.types or spec.norm or any(map(_hooked, parts)) or type(table) is not Table:
+        return whole
+    offset = 0 if place is None else place.offset
+
+    def read(ids: Tensor, positions: Tensor | None, length: int) -> Tensor:
+        if place is not None and (positions is not None
+                                  or length + offset >= place.num_embeddings):
+            return whole(ids, positions, length)
+        x = F.embedding(ids, table.weight)
+        if spec.scale != 1.0:
+            x = x * spec.scale
+        return x if place is None else x + place.weight[length + offset]
+
+    return read
 
 
 def _branch(branch: nn.Module, step: Stepper, dtype: torch.dtype) -> Function:
