@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,3 +40,29 @@ def test_max_length_of_a_call_bounds_a_summary(hub: Path) -> None:
     found = pipeline("summarization", model=name)(text, max_length=40, min_length=10)
     assert found == [{"summary_text": tokenizer.decode(ids[0], skip_special_tokens=True)}]
     assert ids.shape[1] <= 40
+
+
+class Folder:
+    """The Hub's client, whose uploads land in a folder."""
+
+    def __init__(self, **_: Any) -> None: ...
+
+    def create_repo(self, repo_id: str, **_: Any) -> SimpleNamespace:
+        return SimpleNamespace(repo_id=repo_id)
+
+    def upload_folder(self, repo_id: str, folder_path: Path, **_: Any) -> SimpleNamespace:
+        shutil.copytree(folder_path, repo_id, dirs_exist_ok=True)
+        return SimpleNamespace(oid="1")
+
+
+def test_what_is_pushed_can_be_loaded_by_that_name(hub: Path, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi", Folder)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    made = pipeline("sentiment-analysis",
+                    model="distilbert/distilbert-base-uncased-finetuned-sst-2-english")
+    monkeypatch.chdir(tmp_path)
+    made.model.push_to_hub("me/sentiment")
+    made.tokenizer.push_to_hub("me/sentiment")
+    again = pipeline("sentiment-analysis", model="me/sentiment")
+    assert again("I like it.") == made("I like it.")

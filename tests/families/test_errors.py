@@ -113,8 +113,7 @@ TABLE: dict[str, tuple[Callable[[], Any], str]] = {
         "queries, keys]"),
     "mask too short": (
         lambda: llama(input_ids=IDS, attention_mask=FULL[:, :3]),
-        "attention_mask has shape (1, 3), expected (1, 4). Do: pass on the tokenizer's, and "
-        "extend it by one column per generated token"),
+        "attention_mask has shape (1, 3), expected (1, 4). Do: pass on the tokenizer's"),
     "labels of another length": (
         lambda: llama(input_ids=IDS, labels=IDS[:, :2]),
         "labels have shape (1, 2), expected (1, 4) (one per token). Do: pad labels with -100 to "

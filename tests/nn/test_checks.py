@@ -27,19 +27,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
                           "expected [batch, length, 8]. Do: "
                           "model.get_input_embeddings()(input_ids)"),
     "long mask": ({"attention_mask": FULL}, "attention_mask has shape (2, 5), expected (2, 3). Do: "
-                  "pass on the tokenizer's, and extend it by one column per generated token"),
+                  "pass on the tokenizer's"),
     "mask of the new tokens": (
         {"attention_mask": FULL[:, :3], "offset": 2}, "attention_mask has shape (2, 3), expected "
         "(2, 5) (2 cached and 3 new tokens). Do: pass on the tokenizer's, and extend it by one "
         "column per generated token"),
     "mask of other rows": ({"attention_mask": torch.ones(4, 3)}, "attention_mask has shape (4, 3), "
-                           "expected (2, 3). Do: pass on the tokenizer's, and extend it by one "
-                           "column per generated token"),
+                           "expected (2, 3). Do: pass on the tokenizer's"),
     "mask [B, H, T, S]": ({"attention_mask": torch.ones(2, 1, 2, 3)}, "attention_mask has shape "
-                          "(2, 1, 2, 3), expected (2, 'heads', 3, 3). Do: pass on the tokenizer's, "
-                          "and extend it by one column per generated token"),
+                          "(2, 1, 2, 3), expected (2, 'heads', 3, 3). Do: pass on the "
+                          "tokenizer's"),
     "positions": ({"position_ids": IDS[:, :2]}, "position_ids have shape (2, 2), expected (2, 3), "
-                  "one per token"),
+                  "one per token. Do: leave them out"),
 }
 
 
@@ -62,7 +61,7 @@ def test_what_fits(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("memory", "mask", "message"), [
     ("x", None, "the encoder's output is a str, expected a tensor [batch, length, width]. Do: "
-     "torch.tensor(...), or tokenizer(text, return_tensors='pt')"),
+     "torch.tensor(...)"),
     (torch.ones(3, 4, 8), None, "the encoder's output has shape (3, 4, 8), the decoder's input has "
      "2 rows. Do: give as many rows of input_ids as of decoder_input_ids or labels"),
     (torch.ones(2, 4, 8), FULL, "attention_mask has shape (2, 5), expected (2, 4), that of the "

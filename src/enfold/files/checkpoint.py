@@ -128,7 +128,7 @@ def _open(path: Path, find: Callable[[str], Path | None]) -> Checkpoint:
         try:
             files.append(open_file(find(shard) or path.parent / shard))
         except FileMissing as error:
-            raise FileMissing(f"{path}: the shard {shard!r} is missing, which holds "
+            raise FileMissing(f"{path}: the shard {shard!r} is missing, which holds the tensors "
                               f"{_some(k for k, v in weight_map.items() if v == shard)}. "
                               f"{error}") from error
     checkpoint = Checkpoint(files, weight_map, metadata)

@@ -131,6 +131,9 @@ def _missing_in_folder(folder: Path, path: Path) -> FileMissing:
     if folder.is_file():
         return FileMissing(f"{folder} is a file. Expected the folder of a model, with "
                            f"{path.name!r} in it")
+    if not path.parent.is_dir():
+        return FileMissing(f"no folder {str(path.parent)!r}. {folder} holds "
+                           f"{listed(relative_files(folder))}. Do: correct subfolder=")
     names = relative_files(path.parent)
     return FileMissing(f"{path.parent}: no file {path.name!r}{nearest(path.name, names)}. "
                        f"It holds {listed(names)}. Do: give the folder that has it (subfolder= "

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RUN = ("batch_size", "num_workers", "progress")
+LOADING = (*RUN, "model", "tokenizer", "config", "revision", "token", "device", "device_map",
+           "dtype", "torch_dtype", "model_kwargs", "trust_remote_code")  # of pipeline()
 
 
 class Pipeline(ABC, Generic[O]):
@@ -67,7 +69,7 @@ class Pipeline(ABC, Generic[O]):
         self._accepts = checks.accepted_inputs(model)
         self._limit = checks.position_limit(model)
         self.scheduler = self._scheduler()
-        parse(self.options, defaults, self.task)  # an unknown argument raises here already
+        parse(self.options, defaults, self.task, LOADING)  # an unknown argument raises here already
 
     # ---- the three steps -------------------------------------------------------------------------
     @abstractmethod

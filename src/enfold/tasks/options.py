@@ -32,10 +32,11 @@ class Passing:
     names: Collection[str] | None
 
 
-def parse(cls: Callable[..., O], values: dict[str, Any], where: str) -> O:
+def parse(cls: Callable[..., O], values: dict[str, Any], where: str,
+          also: Collection[str] = ()) -> O:
     """`cls(**values)`.  Names that are no fields go to the field `rest` if the class has one.
 
-    Raises `ArgumentError` with the near names for what neither takes.
+    Raises `ArgumentError` with the near names, among them `also`, for what neither takes.
     """
     known = {f.name: f for f in fields(cls) if f.name != "rest"}  # type: ignore[arg-type]
     rest = {name: value for name, value in values.items() if name not in known}
@@ -43,5 +44,5 @@ def parse(cls: Callable[..., O], values: dict[str, Any], where: str) -> O:
     passing: Passing = getattr(cls, "PASSING", Passing(()))
     unknown = [name for name in rest if passing.names is not None and name not in passing.names]
     if unknown:
-        raise unknown_arguments(where, unknown, [*known, *(passing.names or ())])
+        raise unknown_arguments(where, unknown, [*known, *(passing.names or ()), *also])
     return cls(**own, rest=rest) if rest else cls(**own)
