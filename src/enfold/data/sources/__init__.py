@@ -14,6 +14,7 @@ from typing import Any
 
 from enfold.data.sources.columnar import Arrow, Parquet
 from enfold.data.sources.delimited import Csv
+from enfold.data.sources.extensions import FORMATS
 from enfold.data.sources.jsons import Json
 from enfold.data.sources.opening import DataFile, expand
 from enfold.data.sources.source import Position, Reader, SchemaGrew, Source
@@ -46,6 +47,9 @@ def read(fmt: str, files: str | os.PathLike[str] | Iterable[Any] = (), *, featur
                         "while it is loaded. Do: if you trust the file, "
                         "Dataset.from_pandas(pandas.read_pickle(file)); else have it written as "
                         "Parquet, Arrow, CSV or JSON")
+    if fmt not in READERS and fmt in {name for name, _ in FORMATS.values()}:
+        raise NotImplementedError(f"{fmt}: files of this format are not read here. Expected one of "
+                                  f"{', '.join(READERS)}. Do: convert them to one of these")
     if fmt not in READERS:
         raise DataError(f"no format is called {fmt!r}{nearest(fmt, READERS)}. "
                         f"Expected one of {', '.join(READERS)}")

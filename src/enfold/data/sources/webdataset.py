@@ -21,20 +21,15 @@ import pyarrow as pa
 
 from enfold.data.features import Audio, Features, Image, Mesh, Video
 from enfold.data.sources.blocks import Mark, Piece
+from enfold.data.sources.extensions import AUDIOS, IMAGES, VIDEOS
 from enfold.data.sources.opening import DAMAGE, DataFile
 from enfold.data.sources.source import Reader
 from enfold.errors import DataFileError, unknown_arguments
 from enfold.lazy import require
 
 HEAD, ROWS = 5, 100  # rows that decide the features, rows of a batch
-IMAGES = """apng blp bmp bufr bw cur dcx dds dib emf eps fit fits flc fli ftc ftu gbr gif grib h5
-hdf icb icns ico iim im j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx mpeg mpg msp pbm pcd pcx pgm png
-pnm ppm ps psd pxr ras rgb rgba sgi tga tif tiff vda vst webp wmf xbm xpm""".split()  # noqa: SIM905
-AUDIOS = """aiff au avr caf flac htk ircam mat4 mat5 mp3 mpc2k nist ogg opus paf pvf raw rf64 sd2
-sds svx voc w64 wav wavex wve xi""".split()  # noqa: SIM905
-FILES = (dict.fromkeys(IMAGES, Image) | dict.fromkeys(AUDIOS, Audio)
-         | dict.fromkeys(["mkv", "mp4", "avi", "mpeg", "mov"], Video)
-         | dict.fromkeys(["glb", "ply", "stl"], Mesh))
+FILES = (dict.fromkeys(IMAGES.split(), Image) | dict.fromkeys(AUDIOS.split(), Audio)
+         | dict.fromkeys(VIDEOS.split(), Video) | dict.fromkeys(["glb", "ply", "stl"], Mesh))
 NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
 
 
