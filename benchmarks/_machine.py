@@ -38,9 +38,9 @@ def about() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the checkout, or "?" outside of one."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                          cwd=Path(__file__).parent, check=False)
+    """The commit of the checkout, "-dirty" where files differ from it, or "?" outside of one."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], text=True,
+                          capture_output=True, cwd=Path(__file__).parent, check=False)
     return done.stdout.strip() or "?"
 
 
