@@ -22,7 +22,7 @@ def packed_everywhere(monkeypatch):
 @pytest.fixture
 def layer():
     torch.manual_seed(0)
-    return Linear(96, 80)
+    return Linear(160, 120)
 
 
 def wanted(layer, x):
@@ -34,14 +34,14 @@ def relative(found, exact):
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
-@pytest.mark.parametrize("shape", [(1, 96), (2, 3, 96), (0, 96), (40, 96)])
+@pytest.mark.parametrize("shape", [(1, 160), (2, 3, 160), (0, 160), (40, 160)])
 @torch.no_grad()
 def test_packed_products_are_torchs(layer, dtype, limit, shape) -> None:
     layer = layer.to(dtype)
     x = torch.randn(shape).to(dtype)
     found = layer(x)
     assert found.dtype == dtype
-    assert found.shape == (*shape[:-1], 80)
+    assert found.shape == (*shape[:-1], 120)
     assert "_packed" in layer.__dict__
     if x.numel():
         assert relative(found, wanted(layer, x)) < limit
@@ -50,12 +50,12 @@ def test_packed_products_are_torchs(layer, dtype, limit, shape) -> None:
 
 @torch.no_grad()
 def test_a_changed_weight_is_packed_again(layer) -> None:
-    x = torch.randn(4, 96)
+    x = torch.randn(4, 160)
     before = layer(x)
     layer.weight.mul_(2)
     assert relative(layer(x), wanted(layer, x)) < 1e-6
     assert relative(layer(x), before) > 0.1
-    layer.weight = torch.nn.Parameter(torch.randn(80, 96))
+    layer.weight = torch.nn.Parameter(torch.randn(120, 160))
     assert relative(layer(x), wanted(layer, x)) < 1e-6
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
     with torch.enable_grad():
@@ -66,8 +66,8 @@ def test_a_changed_weight_is_packed_again(layer) -> None:
 
 def test_gradients_go_through_the_weight(layer) -> None:
     with torch.no_grad():
-        layer(torch.randn(4, 96))
-    x = torch.randn(4, 96)
+        layer(torch.randn(4, 160))
+    x = torch.randn(4, 160)
     layer(x).square().sum().backward()
     found, layer.weight.grad = layer.weight.grad.clone(), None
     wanted(layer, x).square().sum().backward()
@@ -77,17 +77,17 @@ def test_gradients_go_through_the_weight(layer) -> None:
 @torch.no_grad()
 def test_no_copy_where_it_is_not_wanted(layer) -> None:
     layer.packing = False
-    layer(torch.randn(4, 96))
+    layer(torch.randn(4, 160))
     small = Linear(8, 8)
     small(torch.randn(2, 8))
-    half = Linear(96, 80).to(torch.float64)
-    half(torch.randn(2, 96, dtype=torch.float64))
+    half = Linear(160, 120).to(torch.float64)
+    half(torch.randn(2, 160, dtype=torch.float64))
     assert not any("_packed" in each.__dict__ for each in (layer, small, half))
 
 
 @torch.no_grad()
 def test_copies_and_pickles_leave_the_packed_copy_behind(layer) -> None:
-    x = torch.randn(4, 96)
+    x = torch.randn(4, 160)
     found = layer(x)
     for twin in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
         assert "_packed" not in twin.__dict__
@@ -96,15 +96,15 @@ def test_copies_and_pickles_leave_the_packed_copy_behind(layer) -> None:
 
 def test_autocast_keeps_torchs_product(layer) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        assert layer(torch.randn(4, 96)).dtype == torch.bfloat16
+        assert layer(torch.randn(4, 160)).dtype == torch.bfloat16
 
 
 def test_conv1d_is_the_same_arithmetic_on_a_turned_weight(layer) -> None:
     turned = Conv1D.of(layer)
     with torch.no_grad():
         turned.weight.copy_(layer.weight.t())
-    x = torch.randn(3, 96)
-    assert turned.weight.shape == (96, 80)
+    x = torch.randn(3, 160)
+    assert turned.weight.shape == (160, 120)
     torch.testing.assert_close(turned(x), wanted(layer, x))
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 Kernel = Callable[[Tensor], Tensor]
 GAIN = 0.75  # of torch's time is what packed products may take: they cost a copy of the weight
 ERRORS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}  # largest relative difference to accept
-SMALLEST = 64 * 64  # weights with fewer numbers are not worth a copy
+SMALLEST = 2**14  # weights with fewer numbers are not worth a copy
 _linear = torch.ops.mkldnn._linear_pointwise
 
 
