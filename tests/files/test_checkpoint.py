@@ -116,7 +116,7 @@ def test_missing_shard(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
     assert str(caught.value).startswith(
         f"{tmp_path / 'model.safetensors.index.json'}: the shard 'm.safetensors' is missing, which "
-        f"holds a, b, c and 1 more. {tmp_path}: no file 'm.safetensors'")
+        f"holds the tensors a, b, c and 1 more. {tmp_path}: no file 'm.safetensors'")
 
 
 def test_tensor_not_in_its_shard(tmp_path: Path) -> None:

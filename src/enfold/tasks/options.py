@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from enfold.errors import unknown_arguments
+from enfold.errors import nearest, unknown_arguments
 
 O = TypeVar("O")  # noqa: E741
 TOKENIZE = frozenset((
@@ -36,7 +36,8 @@ def parse(cls: Callable[..., O], values: dict[str, Any], where: str,
           also: Collection[str] = ()) -> O:
     """`cls(**values)`.  Names that are no fields go to the field `rest` if the class has one.
 
-    Raises `ArgumentError` with the near names, among them `also`, for what neither takes.
+    Raises `ArgumentError` with the near names, of `also` too if none is nearer, for what
+    neither takes.
     """
     known = {f.name: f for f in fields(cls) if f.name != "rest"}  # type: ignore[arg-type]
     rest = {name: value for name, value in values.items() if name not in known}
@@ -44,5 +45,7 @@ def parse(cls: Callable[..., O], values: dict[str, Any], where: str,
     passing: Passing = getattr(cls, "PASSING", Passing(()))
     unknown = [name for name in rest if passing.names is not None and name not in passing.names]
     if unknown:
-        raise unknown_arguments(where, unknown, [*known, *(passing.names or ()), *also])
+        names = [*known, *(passing.names or ())]
+        names += [] if all(nearest(name, names) for name in unknown) else also
+        raise unknown_arguments(where, unknown, names)
     return cls(**own, rest=rest) if rest else cls(**own)
