@@ -45,7 +45,8 @@ _PLACES = {
         "NoRepeatNGramLogitsProcessor EncoderNoRepeatNGramLogitsProcessor "
         "SequenceBiasLogitsProcessor NoBadWordsLogitsProcessor",
     "enfold.generate.warpers":
-        "TemperatureLogitsWarper TopKLogitsWarper TopPLogitsWarper MinPLogitsWarper "
+        "TemperatureLogitsWarper TopKLogitsWarper TopPLogitsWarper TopHLogitsWarper "
+        "MinPLogitsWarper "
         "TypicalLogitsWarper EpsilonLogitsWarper EtaLogitsWarper",
     "enfold.generate.stopping":
         "MaxLengthCriteria MaxTimeCriteria EosTokenCriteria StopStringCriteria",
@@ -53,7 +54,8 @@ _PLACES = {
     "enfold.models.configs": "PreTrainedConfig",
     "enfold.nn.outputs": "ModelOutput",
     "enfold.nn.cache": "Cache",
-    "enfold.settings": "set_compat",
+    "enfold.settings": "set_compat set_seed",
+    "enfold.weights.convert_llama2c": "convert_llama2c",
 }  # fmt: skip
 _RENAMED = {"PretrainedConfig": "PreTrainedConfig", "DynamicCache": "Cache",
             "EncoderDecoderCache": "Cache"}
