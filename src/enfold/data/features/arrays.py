@@ -21,8 +21,8 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from enfold.data.features.errors import FeatureError
 from enfold.data.features.value import arrow_of
 
-_NAME = "datasets.features.features.Array{}DExtensionType"
-_NAMED = re.compile(r"(.*\.)?Array[2-5]DExtensionType")
+_PREFIX = "datasets.features.features."
+_NAMED = re.compile(r"(?:.*\.)?Array([2-5])DExtensionType")
 _NAME_KEY, _ARGUMENTS_KEY = b"ARROW:extension:name", b"ARROW:extension:metadata"
 
 
@@ -46,7 +46,7 @@ class _ArrayXD:
                                "dimension may be None")
 
     def __call__(self) -> ArrayType:
-        return ArrayType(self.shape, self.dtype)
+        return ARRAY_TYPES[self.ndim](self.shape, self.dtype)
 
     def encode_example(self, value: Any) -> Any:
         """The value itself: nested lists or a numpy array."""
@@ -95,17 +95,18 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
     shape: the dimensions, of which the first may be None.  value_type: the dtype, as a string.
     """
 
+    ndims: ClassVar[int] = 0
+
     def __init__(self, shape: tuple[int | None, ...], dtype: str) -> None:
+        name = type(self).__name__
+        if len(shape) != self.ndims:
+            raise FeatureError(f"{name}: got shape={tuple(shape)}. Expected {self.ndims} "
+                               "dimensions")
         self.shape, self.value_type = tuple(shape), dtype
         storage = arrow_of(dtype)
         for _ in self.shape:
             storage = pa.list_(storage)
-        super().__init__(storage, _NAME.format(len(self.shape)))
-
-    @property
-    def ndims(self) -> int:
-        """The number of dimensions."""
-        return len(self.shape)
+        super().__init__(storage, _PREFIX + name)
 
     def __arrow_ext_serialize__(self) -> bytes:
         return json.dumps((self.shape, self.value_type)).encode()
@@ -116,10 +117,10 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
         return cls(shape, dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ArrayType, (self.shape, self.value_type)
+        return type(self), (self.shape, self.value_type)
 
     def __hash__(self) -> int:
-        return hash((ArrayType, self.shape, self.value_type))
+        return hash((self.shape, self.value_type))
 
     def __arrow_ext_class__(self) -> type[ArrayColumn]:
         return ArrayColumn
@@ -139,6 +140,34 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
                 count *= size
             level = level.flatten()
         return None
+
+
+class Array2DExtensionType(ArrayType):
+    """Of `Array2D`."""
+
+    ndims = 2
+
+
+class Array3DExtensionType(ArrayType):
+    """Of `Array3D`."""
+
+    ndims = 3
+
+
+class Array4DExtensionType(ArrayType):
+    """Of `Array4D`."""
+
+    ndims = 4
+
+
+class Array5DExtensionType(ArrayType):
+    """Of `Array5D`."""
+
+    ndims = 5
+
+
+ARRAY_TYPES: dict[int, type[ArrayType]] = {kind.ndims: kind for kind in (
+    Array2DExtensionType, Array3DExtensionType, Array4DExtensionType, Array5DExtensionType)}
 
 
 class ArrayColumn(pa.ExtensionArray):  # type: ignore[misc]
@@ -197,12 +226,12 @@ class ArrayColumn(pa.ExtensionArray):  # type: ignore[misc]
 def restored(field: pa.Field) -> pa.DataType:
     """The type of a field, with `ArrayType` wherever its metadata or a foreign type says so."""
     metadata, arrow = field.metadata or {}, field.type
-    if _NAMED.fullmatch(metadata.get(_NAME_KEY, b"").decode()):
-        return ArrayType(*json.loads(metadata[_ARGUMENTS_KEY]))
     if isinstance(arrow, ArrayType):
         return arrow
-    if isinstance(arrow, pa.ExtensionType) and _NAMED.fullmatch(arrow.extension_name):
-        return ArrayType(*json.loads(arrow.__arrow_ext_serialize__()))
+    if found := _NAMED.fullmatch(metadata.get(_NAME_KEY, b"").decode()):
+        return ARRAY_TYPES[int(found[1])](*json.loads(metadata[_ARGUMENTS_KEY]))
+    if isinstance(arrow, pa.ExtensionType) and (found := _NAMED.fullmatch(arrow.extension_name)):
+        return ARRAY_TYPES[int(found[1])](*json.loads(arrow.__arrow_ext_serialize__()))
     return _restored_inside(arrow)
 
 

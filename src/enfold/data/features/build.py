@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from enfold.data.features.arrow import (
     Feature,
     arrow_type,
     feature_of,
+    has_inside,
     needs_cast,
     storage_type,
 )
@@ -18,10 +20,12 @@ from enfold.data.features.cast import cast_array
 from enfold.data.features.encode import encode, plain
 from enfold.data.features.errors import CastError, FeatureError, shown
 from enfold.data.features.image import Image, is_pillow
-from enfold.data.features.nested import List
-from enfold.data.features.value import Value
+from enfold.data.features.labels import ClassLabel
+from enfold.data.features.nested import LargeList, List
+from enfold.data.features.value import Value, is_text
 
 _ARROW = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
+_DIRECT = (Value, List, LargeList, dict, list)
 _SMALL = {"attention_mask": "int8", "special_tokens_mask": "int8", "token_type_ids": "int8",
           "input_ids": "int32"}  # as `datasets` stores what tokenizers return
 
@@ -59,19 +63,34 @@ def _of_feature(values: Any, feature: Feature, column: str) -> pa.Array:
     if _all_arrays(values) and not needs_cast(feature):
         return cast_array(_numpy_lists(values), feature, column=column)
     target = arrow_type(feature)
-    if isinstance(feature, Value):
-        try:
-            return pa.array(values, target)
-        except _ARROW:
-            pass  # strings that are numbers and the like: what Value.encode_example converts
+    direct = _without_encoding(values, feature, target)
+    if direct is not None:
+        return cast_array(direct, feature, column=column)
+    encoded = _encoded(values, feature, column)
     try:
-        array = pa.array(_encoded(values, feature, column), storage_type(target))
+        array = pa.array(encoded, storage_type(target))
     except _ARROW:  # not what the first items show, then
+        encoded = _encoded(values, feature, column, thorough=True)
         try:
-            array = pa.array(_encoded(values, feature, column, thorough=True))
+            array = pa.array(encoded)
         except _ARROW as error:
             raise _no_array(values, column, error, f" as {shown(feature)}") from error
     return cast_array(array, feature, column=column)
+
+
+def _without_encoding(values: Any, feature: Feature, target: pa.DataType) -> pa.Array | None:
+    """What Arrow itself makes of scalars, their lists and structs, and of labels; else None."""
+    try:
+        if isinstance(feature, ClassLabel):
+            labels = pa.array(values)
+            if pa.types.is_integer(labels.type) and (pc.min(labels).as_py() or 0) < -1:
+                return None
+            return labels if is_text(labels.type) or pa.types.is_integer(labels.type) else None
+        if has_inside(feature, lambda part: not isinstance(part, _DIRECT)):
+            return None
+        return pa.array(plain(values, flat=True), target)
+    except _ARROW:
+        return None  # strings that are numbers and the like: what encode_example converts
 
 
 def _encoded(values: Any, feature: Feature, column: str, thorough: bool = False) -> Any:
