@@ -10,7 +10,7 @@ import pytest
 import enfold
 
 PACKAGE = Path(enfold.__file__).parent
-LIGHT = ("errors.py", "lazy.py", "config.py", "spec.py", "files", "text", "media", "data", "models",
+LIGHT = ("errors.py", "lazy.py", "config.py", "spec", "files", "text", "media", "data", "models",
          "cli", "tasks/registry.py")
 HEAVY = {"torch", "pyarrow", "pandas", "transformers"}
 ODD = PACKAGE / "models" / "odd"  # families with Modules of their own
@@ -47,4 +47,5 @@ class Imports(ast.NodeVisitor):
 
 @pytest.mark.parametrize("path", light_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_light_modules_import_no_torch(path: Path) -> None:
-    assert HEAVY.isdisjoint(Imports(path).found)
+    allowed = {"pyarrow"} if PACKAGE / "data" in path.parents else set()  # tables are its matter
+    assert (HEAVY - allowed).isdisjoint(Imports(path).found)
