@@ -154,6 +154,30 @@ def test_what_cached_property_remembers_does_not_count() -> None:
     assert digest(one) == before != digest(Lazy(4))
 
 
+class Bits(enum.Flag):
+    A = 1
+    B = 2
+
+
+def test_a_combined_flag_leaves_its_class() -> None:
+    before = digest(Bits), digest(Bits.A)
+    both = Bits.A | Bits.B  # Python remembers it in the class
+    assert (digest(Bits), digest(Bits.A)) == before
+    assert digest(both) not in before
+
+
+def test_singledispatch_counts_its_implementations() -> None:
+    def make(second: Any) -> Any:
+        general = functools.singledispatch(lambda x: 1)
+        general.register(int, second)
+        return general
+
+    one, two = make(lambda x: 2), make(lambda x: 3)
+    before = digest(one)
+    assert one(1) == 2  # fills its cache
+    assert digest(one) == before == digest(make(lambda x: 2)) != digest(two)
+
+
 def test_temporaries_do_not_meet() -> None:
     """Parts that a describer makes are gone when the next is made, perhaps at the same address."""
     frames = [Config(float(i), [str(i)] * 300) for i in range(50)]

@@ -16,7 +16,7 @@ import pytest
 from enfold.data.fingerprint import captured, digest, dumps, freeze, loads
 
 SOURCE = """
-import abc, dataclasses, enum, functools, math
+import abc, dataclasses, enum, functools, math, typing
 from collections import namedtuple
 RATE = 2
 def helper(x): return x * RATE
@@ -55,6 +55,21 @@ class Row:
     name: str
     tags: list = dataclasses.field(default_factory=list)
 Point = namedtuple("Point", "x y")
+T = typing.TypeVar("T")
+class Box(typing.Generic[T]):
+    @functools.cached_property
+    def doubled(self) -> T: return RATE * 2
+class Pair(typing.NamedTuple):
+    a: int = 1
+class Options(typing.TypedDict):
+    a: int
+class Meta(type):
+    def __call__(cls, *args): return super().__call__(*args)
+class Made(metaclass=Meta): size = RATE
+@functools.singledispatch
+def dispatched(x): return "any"
+@dispatched.register
+def _(x: int): return "int"
 @functools.lru_cache
 def remembered(x): return helper(x)
 def fib(n):
@@ -70,9 +85,13 @@ CALLS = {
     "class": "lambda x: (Loud(x).size(), Thing.make(x).half, Thing.static(x))",
     "enum": "lambda x: (Colour.BLUE.text(), Colour(1) is Colour.RED, int(Bits.A | Bits.B))",
     "dataclass": "lambda x: (repr(Row('n', [x])), Row('a') == Row('a'), hash(Point(1, x)))",
+    "typed": "lambda x: (Box[int]().doubled, Pair(x), Options(a=x), Made().size, Pair().a)",
+    "dispatched": "lambda x: (dispatched(x), dispatched('x'))",
     "lru": "lambda x: remembered(x)", "lambda": "(lambda n: lambda x: [x, n, RATE])(9)",
     "comprehension": "lambda x: [i * RATE for i in range(x)]", "held": "lambda x: thing.size()",
 }
+
+SHARED = ("bound", "class", "enum", "dataclass", "lru", "held", "typed", "dispatched")  # objects
 
 
 def space() -> dict[str, Any]:
@@ -89,7 +108,7 @@ def test_a_frozen_function_keeps_what_it_names(name: str) -> None:
     frozen = freeze(function)
     assert digest(frozen) == told
     for gone in ("RATE", "helper", "deeper", "odd", "even", "Row", "math", "thing", "remembered"):
-        if name not in ("bound", "class", "enum", "dataclass", "lru", "held"):  # shared objects
+        if name not in SHARED:
             variables[gone] = None
     assert (frozen(3) if name != "bound" else frozen()) == said
     assert digest(frozen) == told

@@ -75,6 +75,13 @@ ids = torch.tensor([[1, 2]])
 first = digest(model)
 model(input_ids=ids)
 assert first == digest(model), "after use"
+tok = enfold.AutoTokenizer.from_pretrained(sys.argv[1])
+pipe = enfold.pipeline("feature-extraction", model=model, tokenizer=tok)
+before = digest(lambda row: pipe(row["text"]))
+pipe(["one", "two and more"])
+assert before == digest(lambda row: pipe(row["text"])), "a pipeline after use"
+compiled = torch.compile(torch.nn.ReLU())
+assert digest(compiled) == digest(torch.compile(torch.nn.ReLU())) != digest(torch.nn.ReLU())
 assert first == digest(other), "from another folder"
 with torch.no_grad():
     next(other.parameters()).view(-1)[7] += 1e-3

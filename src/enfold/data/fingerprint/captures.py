@@ -108,7 +108,7 @@ def _reached(kind: str, value: Any, chains: list[Chain]) -> Iterator[Capture]:
             found = vars(found).get(chain[depth], MISSING)
             depth += 1
         yield Capture(kind, ".".join(chain[:depth]), found)
-        if not isinstance(value, ModuleType):
+        if not _steps_in(value):
             return  # the value says it all
 
 

@@ -35,6 +35,7 @@ Tokens = Iterator[Any]  # see digest.py
 LEAVES = frozenset({type(None), type(...), bool, int, float, complex, str, bytes})
 UNORDERED = "element"  # the kind of a part whose place among its likes does not count
 _CHUNK = 4096
+_SORTABLE: tuple[set[type], ...] = ({str}, {int}, {bytes})
 
 
 class Pair:
@@ -76,7 +77,10 @@ def _sequence(items: Sequence[Any]) -> Tokens:
 
 def _set(items: Set[Any]) -> Tokens:
     yield b"set" if isinstance(items, set) else b"frozenset"
-    if set(map(type, items)) <= LEAVES:
+    kinds = set(map(type, items))
+    if kinds in _SORTABLE:
+        yield marshal.dumps(sorted(items), 2)
+    elif kinds <= LEAVES:
         yield from sorted(marshal.dumps(item, 2) for item in items)
     else:
         for item in items:

@@ -71,6 +71,17 @@ def _module(state: State) -> State:
             if name not in _PATHS and name != "warnings_issued"}
 
 
+def _compiled(state: State) -> State:
+    """torch.compile wraps the module that counts."""
+    return {"_modules": state["_modules"]}
+
+
+def _pipeline(state: State) -> State:
+    """How calls are batched, and how many there were, is no part of what a pipeline says."""
+    return {name: value for name, value in state.items()
+            if name not in ("scheduler", "call_count")}
+
+
 _NOISE = {"pandas": {"_cache", "_readonly"}}
 _RULES: dict[str, Callable[[State], State]] = {
     "enfold.text.tokenizer.Tokenizer": _tokenizer,
@@ -78,5 +89,8 @@ _RULES: dict[str, Callable[[State], State]] = {
     "enfold.config.Config": _config,
     "transformers.configuration_utils.PreTrainedConfig": _config,
     "transformers.configuration_utils.PretrainedConfig": _config,
+    "enfold.tasks.base.Pipeline": _pipeline,
+    "transformers.pipelines.base.Pipeline": _pipeline,
+    "torch._dynamo.eval_frame.OptimizedModule": _compiled,
     "torch.nn.modules.module.Module": _module,
 }

@@ -26,7 +26,8 @@ Tokens = Iterator[Any]  # see digest.py
 
 _NOISE = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "__annotate__",
           "__annotate_func__", "__annotations_cache__", "__firstlineno__", "__static_attributes__",
-          "_abc_impl", "__dataclass_params__", "__match_args__", "__orig_bases__", "__parameters__"}
+          "_abc_impl", "_value2member_map_", "__dataclass_params__",
+          "__match_args__", "__orig_bases__", "__parameters__"}
 
 
 def by_name(thing: Any) -> tuple[str, str, str] | None:
@@ -41,6 +42,10 @@ def describe_function(function: FunctionType) -> Tokens:
     if told := by_name(function):
         yield b"library"
         yield "name", "", told
+        return
+    if home(function) == "functools" and hasattr(function, "registry"):  # singledispatch
+        yield b"singledispatch"
+        yield "implementations", "", dict(function.registry)
         return
     yield b"function"
     yield "version", "", library(home(function))

@@ -16,8 +16,9 @@ import io
 import marshal
 import pickle
 import types
+import weakref
 from enum import EnumMeta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import (
     CellType,
     CodeType,
@@ -28,7 +29,7 @@ from types import (
     ModuleType,
     new_class,
 )
-from typing import Any
+from typing import Any, Generic, TypeVar, is_typeddict
 
 from enfold.data.fingerprint.captures import MISSING, content
 from enfold.data.fingerprint.code import uses
@@ -119,12 +120,14 @@ def _class(cls: type) -> Any:
              if name not in _MADE and not isinstance(value, skipped)}
     state["__qualname__"] = cls.__qualname__
     slots = vars(cls).get("__slots__")
-    made = (type(cls), cls.__name__, cls.__bases__, slots)
+    generic = Generic in cls.__bases__ or is_typeddict(cls)
+    bases = cls.__orig_bases__ if generic else cls.__bases__  # type: ignore[attr-defined]
+    made = (type(cls), cls.__name__, bases, cls.__module__, slots)
     return _make_class, made, state, None, None, _fill_class
 
 
-def _make_class(meta: type, name: str, bases: tuple[type, ...], slots: Any) -> type:
-    body = {} if slots is None else {"__slots__": slots}
+def _make_class(meta: type, name: str, bases: tuple[Any, ...], module: str, slots: Any) -> type:
+    body = {"__module__": module} | ({} if slots is None else {"__slots__": slots})
     return new_class(name, bases, {"metaclass": meta}, lambda space: space.update(body))
 
 
@@ -144,6 +147,12 @@ def _rest(thing: Any) -> Any:
     """Parts of classes and functions that pickle has no way for."""
     if isinstance(thing, property):
         return property, (thing.fget, thing.fset, thing.fdel, thing.__doc__)
+    if isinstance(thing, cached_property):  # holds a lock up to Python 3.11
+        return _make_cached_property, (thing.func, thing.attrname)
+    if isinstance(thing, weakref.WeakKeyDictionary):  # what singledispatch remembers
+        return weakref.WeakKeyDictionary, (dict(thing),)
+    if isinstance(thing, TypeVar) and not named(thing):
+        return _make_type_variable, (thing.__name__, thing.__constraints__, thing.__bound__)
     if isinstance(thing, (staticmethod, classmethod)):
         return type(thing), (thing.__func__,)
     if isinstance(thing, MappingProxyType):
@@ -151,6 +160,16 @@ def _rest(thing: Any) -> Any:
     if isinstance(thing, _LRU) and not named(thing):
         return _make_lru, (thing.__wrapped__, thing.cache_parameters())
     return NotImplemented
+
+
+def _make_cached_property(function: Any, name: str | None) -> Any:
+    made = cached_property(function)
+    made.attrname = name
+    return made
+
+
+def _make_type_variable(name: str, constraints: tuple[Any, ...], bound: Any) -> Any:
+    return TypeVar(name, *constraints, bound=bound)  # type: ignore[misc]
 
 
 def _make_lru(function: Any, parameters: dict[str, Any]) -> Any:
