@@ -116,7 +116,8 @@ class Store:
         draft = folder.with_name(f".{key}~{token_hex(4)}")
         try:
             with FileLock(self.folder / ".locks" / key, passing=True) as lock:
-                if self.find(key) is not None:
+                found = entries.read_entry(folder)
+                if found is not None and found.damage() is None:
                     yield None
                     return
                 if lock.real:  # then all drafts of this key are left over
