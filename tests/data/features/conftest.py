@@ -10,6 +10,8 @@ import pytest
 
 import enfold.data.features as ours
 
+Both = Callable[[str], tuple[Any, Any]]
+
 
 @pytest.fixture(scope="session")
 def oracle() -> ModuleType:
@@ -21,7 +23,7 @@ def oracle() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def both(oracle: ModuleType) -> Callable[[str], tuple[Any, Any]]:
+def both(oracle: ModuleType) -> Both:
     """What an expression is with their classes, and with ours."""
     def evaluate(text: str) -> tuple[Any, Any]:
         theirs = eval(text, {**vars(oracle.features), **vars(oracle)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enfold.data.features import Features, cast_table, to_array
+from tests.data.features.conftest import Both
 from tests.data.features.strategies import SCALARS, tables
-
-Both = Callable[[str], tuple[Any, Any]]
 
 
 def table_of(features: Features, columns: dict[str, list[Any]]) -> pa.Table:

@@ -28,8 +28,7 @@ from enfold.data.features import (
 )
 from enfold.data.features.dicts import FEATURE_TYPES
 from enfold.errors import ArgumentError
-
-Both = Callable[[str], tuple[Any, Any]]
+from tests.data.features.conftest import Both
 
 SCHEMAS = [
     "Features()",

@@ -119,6 +119,13 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.shape, self.value_type)
 
+    def __eq__(self, other: object) -> bool:  # pyarrow's looks at the storage only
+        return (type(other) is type(self)
+                and (self.shape, self.value_type) == (other.shape, other.value_type))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash((self.shape, self.value_type))
 

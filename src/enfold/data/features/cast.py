@@ -140,22 +140,23 @@ def _list(array: pa.Array, feature: List | LargeList, where: str, leaf: Leaf) ->
 
 def _parts(array: pa.Array) -> tuple[pa.Array, pa.Array]:
     """A list array's offsets, from 0 on and null where a row is null, and its items."""
-    arrow = array.type
+    arrow, count = array.type, len(array)
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy()
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     if pa.types.is_fixed_size_list(arrow):
-        size = arrow.list_size
-        offsets = pa.array(np.arange(len(array) + 1, dtype=np.int64) * size)
-        items = array.values.slice(array.offset * size, len(array) * size)
-    elif pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
-        first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
-        offsets = pc.subtract(array.offsets, array.offsets[0])
-        items = array.values.slice(first, last - first)
-    else:  # list views
-        large = pa.types.is_large_list_view(arrow)
-        return _parts(array.cast((pa.large_list if large else pa.list_)(arrow.value_field)))
+        starts = np.arange(array.offset, array.offset + count) * arrow.list_size
+    else:
+        starts = array.offsets.to_numpy()[:count]
+    offsets = pa.array(ends)
     if array.null_count:
-        rows = pc.if_else(array.is_valid(), offsets[:-1], pa.scalar(None, offsets.type))
-        offsets = pa.concat_arrays([rows, offsets[-1:]])
-    return offsets, items
+        offsets = pa.array(ends, mask=np.append(array.is_null().to_numpy(zero_copy_only=False),
+                                                False))
+    first = int(starts[0]) if count else 0
+    if np.array_equal(starts - first, ends[:-1]):
+        return offsets, array.values.slice(first, int(ends[-1]))
+    # items under null rows, or list views: only those of the rows, in their order
+    items = np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])
+    return offsets, array.values.take(pa.array(items))
 
 
 def _of_length(array: pa.Array, offsets: pa.Array, items: pa.Array, length: int,
@@ -169,8 +170,8 @@ def _of_length(array: pa.Array, offsets: pa.Array, items: pa.Array, length: int,
     if not array.null_count:
         return items
     starts = offsets[:-1].fill_null(0).to_numpy()
-    null = array.is_null().to_numpy(zero_copy_only=False)  # what lies under these may be no value
     slots = starts[:, None] + np.arange(length)
+    null = array.is_null().to_numpy(zero_copy_only=False)
     return items.take(pa.array(slots.ravel(), mask=np.repeat(null, length)))
 
 
@@ -182,7 +183,7 @@ def _cast_leaf(array: pa.Array, feature: Feature, where: str) -> pa.Array:
     if hasattr(feature, "cast_storage"):
         try:
             return feature.cast_storage(array)
-        except FeatureError as error:
+        except (FeatureError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise CastError(f"{_place(where)}: {error}") from error
     target = arrow_type(feature)
     if isinstance(target, ArrayType):
