@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import enfold
-from enfold.errors import ArgumentError
+from enfold.errors import ArgumentError, ConfigError
 
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
@@ -51,3 +51,10 @@ def test_the_environment_chooses_and_a_wrong_version_raises(monkeypatch, folder)
         enfold.LlamaForCausalLM.from_pretrained(folder)
     with pytest.raises(ArgumentError, match="set_compat: got '6', expected '4' or '5'"):
         enfold.set_compat(6)
+
+
+def test_a_misspelt_config_attribute_raises_and_one_of_ones_own_is_kept() -> None:
+    with pytest.raises(ConfigError, match="BertConfig: unknown 'hiden_size', which is nearly "
+                                          "'hidden_size'. Do: write 'hidden_size', or set a value"):
+        enfold.BertConfig(hiden_size=8)
+    assert enfold.BertConfig(flavour="plain").flavour == "plain"

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar, Self
 
 from enfold.errors import ConfigError, nearest
@@ -135,12 +136,25 @@ class Config:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several attributes; the names of labels win over their number."""
+        self._refuse_misspelt(values)
         labels = values.get("id2label")
         for key, value in values.items():
             if key == "num_labels" and labels:
                 _check_labels(value, labels)
             else:
                 setattr(self, key, value)
+
+    def _refuse_misspelt(self, names: Iterable[str]) -> None:
+        """A name of one's own is kept; one that is nearly a known name is a mistake that would
+        leave the default in force.
+        """
+        known = self.known() if self.model_type else set()
+        for name in names:
+            near = [] if name in known else get_close_matches(name, known, n=1, cutoff=0.9)
+            if near:
+                raise ConfigError(f"{type(self).__name__}: unknown {name!r}, which is nearly "
+                                  f"{near[0]!r}. Do: write {near[0]!r}, or set a value of your own "
+                                  f"under this name with config.{name} = ...")
 
     # ---- labels ----------------------------------------------------------------------------------
     @property
