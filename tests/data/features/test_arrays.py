@@ -21,7 +21,7 @@ from enfold.data.features import (
     cast_array,
     to_array,
 )
-from enfold.data.features.arrays import Array2DExtensionType, Array3DExtensionType
+from enfold.data.features.arraytypes import Array2DExtensionType, Array3DExtensionType
 
 IMAGES = np.arange(5 * 3 * 4 * 2, dtype=np.uint8).reshape(5, 3, 4, 2)
 

@@ -1,6 +1,7 @@
 """Features: what the columns of a dataset hold, how they are stored, read and cast."""
 
-from enfold.data.features.arrays import Array2D, Array3D, Array4D, Array5D, ArrayType
+from enfold.data.features.arrays import Array2D, Array3D, Array4D, Array5D
+from enfold.data.features.arraytypes import ArrayType
 from enfold.data.features.arrow import arrow_type, feature_of
 from enfold.data.features.audio import Audio
 from enfold.data.features.build import to_array

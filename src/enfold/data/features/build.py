@@ -14,7 +14,6 @@ from enfold.data.features.arrow import (
     feature_of,
     has_inside,
     needs_cast,
-    storage_type,
 )
 from enfold.data.features.cast import cast_array
 from enfold.data.features.encode import encode, plain
@@ -62,15 +61,14 @@ def _of_feature(values: Any, feature: Feature, column: str) -> pa.Array:
     values = plain(values)
     if _all_arrays(values) and not needs_cast(feature):
         return cast_array(_numpy_lists(values), feature, column=column)
-    target = arrow_type(feature)
-    direct = _without_encoding(values, feature, target)
+    direct = _without_encoding(values, feature)
     if direct is not None:
         return cast_array(direct, feature, column=column)
     encoded = _encoded(values, feature, column)
-    try:
-        array = pa.array(encoded, storage_type(target))
+    try:  # untyped: given a type, pyarrow would cut 2.5 to an integer 2 in silence
+        array = pa.array(encoded)
     except _ARROW:  # not what the first items show, then
-        encoded = _encoded(values, feature, column, thorough=True)
+        encoded = _encoded(values, feature, column, thorough=not _is_direct(feature))
         try:
             array = pa.array(encoded)
         except _ARROW as error:
@@ -78,19 +76,24 @@ def _of_feature(values: Any, feature: Feature, column: str) -> pa.Array:
     return cast_array(array, feature, column=column)
 
 
-def _without_encoding(values: Any, feature: Feature, target: pa.DataType) -> pa.Array | None:
+def _without_encoding(values: Any, feature: Feature) -> pa.Array | None:
     """What Arrow itself makes of scalars, their lists and structs, and of labels; else None."""
     try:
-        if isinstance(feature, ClassLabel):
-            labels = pa.array(values)
-            if pa.types.is_integer(labels.type) and (pc.min(labels).as_py() or 0) < -1:
-                return None
-            return labels if is_text(labels.type) or pa.types.is_integer(labels.type) else None
-        if has_inside(feature, lambda part: not isinstance(part, _DIRECT)):
+        if _is_direct(feature):
+            return cast_array(pa.array(plain(values, flat=True)), feature,
+                              allow_primitive_to_str=False, allow_decimal_to_str=False)
+        if not isinstance(feature, ClassLabel):
             return None
-        return pa.array(plain(values, flat=True), target)
+        labels = pa.array(values)
+        if pa.types.is_integer(labels.type):
+            return labels if (pc.min(labels).as_py() or 0) >= -1 else None
+        return labels if is_text(labels.type) else None
     except _ARROW:
         return None  # strings that are numbers and the like: what encode_example converts
+
+
+def _is_direct(feature: Feature) -> bool:
+    return not has_inside(feature, lambda part: not isinstance(part, _DIRECT))
 
 
 def _encoded(values: Any, feature: Feature, column: str, thorough: bool = False) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from enfold.data.features.arrays import ArrayType
+from enfold.data.features.arraytypes import ArrayType
 from enfold.data.features.arrow import (
     Feature,
     arrow_type,

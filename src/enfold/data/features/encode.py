@@ -116,6 +116,13 @@ def _plain_array(array: np.ndarray, flat: bool) -> tuple[Any, bool]:
     return [_plain_array(row, flat)[0] for row in array], True
 
 
+def _series(column: Any) -> list[Any]:
+    """A pandas column; what is missing in it is None, but NaN in a column of floats."""
+    if column.dtype.kind != "f" and column.hasnans:
+        column = column.astype(object).where(column.notna(), None)
+    return column.tolist()  # type: ignore[no-any-return]
+
+
 def _from_library(value: Any) -> Any:
     """A tensor, frame or image of a library that is loaded, as numpy, dict or list."""
     torch, pandas = sys.modules.get("torch"), sys.modules.get("pandas")
@@ -124,9 +131,9 @@ def _from_library(value: Any) -> Any:
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
     if pandas is not None:
         if isinstance(value, pandas.Series):
-            return value.tolist()
+            return _series(value)
         if isinstance(value, pandas.DataFrame):
-            return {name: column.tolist() for name, column in value.items()}
+            return {name: _series(column) for name, column in value.items()}
         if isinstance(value, pandas.Timestamp):
             return value.to_pydatetime()
         if isinstance(value, pandas.Timedelta):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from enfold.data.features.arrays import restored
+from enfold.data.features.arraytypes import restored
 from enfold.data.features.arrow import Feature, arrow_type, feature_of, needs_decoding, only
 from enfold.data.features.build import infer
 from enfold.data.features.dicts import feature_from_dict, feature_to_dict
