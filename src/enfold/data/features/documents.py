@@ -10,10 +10,12 @@ import os
 import sys
 from dataclasses import dataclass, field
 from io import BytesIO, StringIO
+from types import ModuleType
 from typing import Any, ClassVar
 
 from enfold.data.features.errors import FeatureError
 from enfold.data.features.files import Encoded, FileFeature, Tokens, is_local, read_bytes
+from enfold.errors import DependencyError
 from enfold.lazy import require
 
 _MESHES = ("glb", "gltf", "ply", "stl")
@@ -143,11 +145,11 @@ class BioSequence(FileFeature):
         if not _is_a(value, "Bio.SeqRecord", "SeqRecord"):
             return None
         text = StringIO()
-        require("Bio.SeqIO").write(value, text, self.format)
+        _biopython("SeqIO").write(value, text, self.format)
         return {"path": None, "bytes": text.getvalue().encode()}
 
     def _decode(self, path: str | None, content: bytes | None, tokens: Tokens | None) -> Any:
-        records = require("Bio.SeqIO").parse(_text(path, content, tokens), self.format)
+        records = _biopython("SeqIO").parse(_text(path, content, tokens), self.format)
         record = next(iter(records), None)
         if record is None:
             raise FeatureError(f"BioSequence: {path or 'the bytes'}: no {self.format} record in it")
@@ -175,16 +177,24 @@ class BioStructure(FileFeature):
     def _encode_object(self, value: Any) -> Encoded | None:
         if not _is_a(value, "Bio.PDB.Structure", "Structure"):
             return None
-        writer = getattr(require("Bio.PDB"), _STRUCTURES[self.format][1])()
+        writer = getattr(_biopython("PDB"), _STRUCTURES[self.format][1])()
         writer.set_structure(value)
         text = StringIO()
         writer.save(text)
         return {"path": None, "bytes": text.getvalue().encode()}
 
     def _decode(self, path: str | None, content: bytes | None, tokens: Tokens | None) -> Any:
-        parser = getattr(require("Bio.PDB"), _STRUCTURES[self.format][0])(QUIET=True)
+        parser = getattr(_biopython("PDB"), _STRUCTURES[self.format][0])(QUIET=True)
         name = os.path.splitext(os.path.basename(path or "structure"))[0]
         return parser.get_structure(name, _text(path, content, tokens))
+
+
+def _biopython(module: str) -> ModuleType:
+    try:
+        return require(f"Bio.{module}")
+    except DependencyError as error:  # another package has the name Bio
+        raise DependencyError("this needs the package 'biopython', which is not installed. "
+                              "Do: pip install biopython") from error
 
 
 def _source(path: str | None, content: bytes | None, tokens: Tokens | None) -> str | bytes:
