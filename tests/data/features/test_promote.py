@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from enfold.data.features import (
     LargeList,
     List,
     Value,
+    align,
     promote,
 )
 
@@ -75,3 +77,28 @@ def test_what_has_none(first: Any, second: Any, where: str) -> None:
     for one, other in ((first, second), (second, first)):
         with pytest.raises(FeatureError, match=rf"{where}: .* and .* have no common feature. Do: "):
             promote(one, other)
+
+
+@pytest.mark.parametrize("schemas", [
+    [{"a": V("string")}, {"a": V("null")}], [{"a": V("null")}, {"a": V("null")}],
+    [{"a": {"b": V("string")}}, {"a": {"b": V("null")}}, {"d": V("bool")}],
+    [{"a": List(V("null"))}, {"a": List({"x": V("int8")})}],
+    [{"a": LargeList(V("null"))}, {"a": LargeList(V("string"))}, {"a": V("null")}]])
+def test_alignment_as_the_real_library(oracle: ModuleType, schemas: list[dict[str, Any]]) -> None:
+    theirs = [oracle.Features.from_dict(Features(schema).to_dict()) for schema in schemas]
+    expected = oracle.features.features._align_features(theirs)
+    for order in (1, -1):
+        aligned = align([Features(schema) for schema in schemas][::order])
+        assert all(isinstance(schema, Features) for schema in aligned)
+        if order == 1:
+            assert [schema.to_dict() for schema in aligned] == [e.to_dict() for e in expected]
+        assert [list(schema) for schema in aligned] == [list(s) for s in schemas][::order]
+
+
+def test_alignment_widens_nothing() -> None:
+    structs = [Features({"a": {"b": V("int8")}}), Features({"a": {"c": V("bool")}, "d": Image()})]
+    both = {"b": V("int8"), "c": V("bool")}
+    assert align(structs) == [{"a": both}, {"a": both, "d": Image()}]
+    message = r"column 'a.b': Value\('int8'\) here and Value\('int16'\) before. Expected the same"
+    with pytest.raises(FeatureError, match=message):
+        align([Features({"a": {"b": V("int16")}}), Features({"a": {"b": V("int8")}})])

@@ -19,12 +19,12 @@ from enfold.data.features.nested import (
     Translation,
     TranslationVariableLanguages,
 )
-from enfold.data.features.promote import promote
+from enfold.data.features.promote import align, promote
 from enfold.data.features.schema import Features
 from enfold.data.features.value import Value
 
 __all__ = ["Array2D", "Array3D", "Array4D", "Array5D", "ArrayType", "Audio", "BioSequence",
            "BioStructure", "CastError", "ClassLabel", "FeatureError", "Features", "Image", "Json",
            "LargeList", "List", "Mesh", "Nifti", "Pdf", "Sequence", "Translation",
-           "TranslationVariableLanguages", "Value", "Video", "arrow_type", "cast_array",
+           "TranslationVariableLanguages", "Value", "Video", "align", "arrow_type", "cast_array",
            "cast_table", "embed_array", "feature_of", "promote", "register_feature", "to_array"]

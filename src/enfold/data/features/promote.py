@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -40,6 +41,19 @@ def promote(first: Feature, second: Feature, *, column: str = "") -> Feature:
     where = f"column {column!r}" if column else "promote"
     raise FeatureError(f"{where}: {shown(first)} and {shown(second)} have no common feature. Do: "
                        "give features=, or cast one of them")
+
+
+def align(schemas: Iterable[Any]) -> list[Any]:
+    """Several Features; a column of nulls in one gets the feature that it has in another.
+
+    Each keeps its own columns; structs get the fields of all.  Raises `FeatureError` where two
+    differ otherwise: nothing widens.
+    """
+    schemas = list(schemas)
+    shared: dict[str, Feature] = {}
+    for schema in schemas:
+        _share(shared, schema, "")
+    return [type(schema)({name: shared[name] for name in schema}) for schema in schemas]
 
 
 def is_null(feature: Feature) -> bool:
@@ -88,3 +102,16 @@ def _is_bytes(arrow: pa.DataType) -> bool:
     types = pa.types
     return bool(types.is_binary(arrow) or types.is_large_binary(arrow)
                 or types.is_binary_view(arrow) or types.is_fixed_size_binary(arrow))
+
+
+def _share(shared: dict[str, Feature], schema: dict[str, Feature], column: str) -> None:
+    for name, feature in schema.items():
+        known, path = shared.get(name), f"{column}.{name}" if column else name
+        if isinstance(known, dict) and isinstance(feature, dict):
+            shared[name] = known = dict(known)
+            _share(known, feature, path)
+        elif known is None or is_null(known):
+            shared[name] = feature
+        elif not is_null(feature) and known != feature:
+            raise FeatureError(f"column {path!r}: {shown(feature)} here and {shown(known)} before. "
+                               "Expected the same feature, or Value('null'). Do: cast one of them")
