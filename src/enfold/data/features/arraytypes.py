@@ -14,8 +14,8 @@ import re
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from enfold.data.features.errors import FeatureError
 from enfold.data.features.value import arrow_of

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from enfold.data.features.errors import FeatureError
 from enfold.data.features.files import Encoded, FileFeature, Tokens, is_local, read_bytes

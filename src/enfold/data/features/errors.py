@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from enfold.errors import EnfoldError
 

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from enfold.data.features.errors import CastError, FeatureError, shown
 from enfold.data.features.value import Value, is_text

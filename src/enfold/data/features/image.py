@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from enfold.data.features.errors import CastError
 from enfold.data.features.files import Encoded, FileFeature, Tokens, is_local, read_bytes

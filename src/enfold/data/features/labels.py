@@ -8,8 +8,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from enfold.data.features.errors import FeatureError, shown
 from enfold.data.features.value import is_text

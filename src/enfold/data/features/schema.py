@@ -8,7 +8,7 @@ from copy import deepcopy
 from functools import wraps
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from enfold.data.features.arraytypes import restored
 from enfold.data.features.arrow import Feature, arrow_type, feature_of, needs_decoding, only
