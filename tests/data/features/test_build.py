@@ -105,6 +105,18 @@ def test_values_of_a_feature(oracle: ModuleType, both: Both, values: Any, text: 
     assert array.to_pylist() == expected.to_pylist()
 
 
+def test_integers_above_int64() -> None:
+    big = 2**64 - 1
+    assert to_array([big, None, 1], Value("uint64")).to_pylist() == [big, None, 1]
+    both = {"l": ClassLabel(names=["a"]), "m": Array2D((1, 1), "uint64"), "n": [Value("uint64")]}
+    rows = [{"l": "a", "m": [[big]], "n": [big]}, None]
+    assert to_array(rows, both).to_pylist() == [{"l": 0, "m": [[big]], "n": [big]}, None]
+    with pytest.raises(CastError, match="column 'c': these values can't be stored as Value"):
+        to_array([2**65], Value("uint64"), column="c")
+    with pytest.raises(CastError, match="column 'c': these values can't be stored: "):
+        to_array([2**65], column="c")
+
+
 def test_lists_whose_first_items_mislead() -> None:
     label = ClassLabel(names=["a", "b"])
     assert to_array([[0, "b"], [None, "a"]], List(label)).to_pylist() == [[0, 1], [None, 0]]

@@ -48,8 +48,9 @@ def check(oracle: ModuleType, both: Both, text: str, columns: dict[str, list[Any
     ours_table = table_of(ours, columns)
     try:
         their_table = oracle.Dataset.from_dict(columns, features=theirs).data.table
-    except (TypeError, ValueError, NotImplementedError):
-        # it encodes lists by what their first item shows, and has no lists of 2 nulls of Json
+    except (TypeError, ValueError, NotImplementedError, OverflowError):
+        # it encodes lists by what their first item shows, has no lists of 2 nulls of Json and no
+        # integers above 2**63
         their_table = through_arrow(ours_table)
     expected = rows(their_table)
     assert rows(ours_table) == expected
@@ -70,14 +71,14 @@ def check(oracle: ModuleType, both: Both, text: str, columns: dict[str, list[Any
         assert rows(again) == expected
 
 
-@settings(max_examples=60, deadline=None, database=None,
+@settings(max_examples=60, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(drawn=tables())
 def test_tables(oracle: ModuleType, both: Both, drawn: tuple[str, dict[str, list[Any]]]) -> None:
     check(oracle, both, *drawn)
 
 
-@settings(max_examples=3, deadline=None, database=None,
+@settings(max_examples=3, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.parametrize("text", sorted(SCALARS))

@@ -63,6 +63,20 @@ def _feature_of_extension(arrow: pa.DataType) -> Feature:
     return feature_of(arrow.storage_type)
 
 
+def storage_type(arrow: pa.DataType) -> pa.DataType:
+    """The type with every extension type in it replaced by its storage."""
+    types = pa.types
+    if isinstance(arrow, pa.BaseExtensionType):
+        return storage_type(arrow.storage_type)
+    if types.is_struct(arrow):
+        return pa.struct([field.with_type(storage_type(field.type)) for field in arrow])
+    if types.is_large_list(arrow):
+        return pa.large_list(storage_type(arrow.value_type))
+    if types.is_fixed_size_list(arrow):
+        return pa.list_(storage_type(arrow.value_type), arrow.list_size)
+    return pa.list_(storage_type(arrow.value_type)) if types.is_list(arrow) else arrow
+
+
 def only(features: list[Feature] | tuple[Feature, ...]) -> Feature:
     """The one feature of `[feature]`."""
     if len(features) != 1:

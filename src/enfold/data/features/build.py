@@ -14,6 +14,7 @@ from enfold.data.features.arrow import (
     feature_of,
     has_inside,
     needs_cast,
+    storage_type,
 )
 from enfold.data.features.cast import cast_array
 from enfold.data.features.encode import encode, plain
@@ -65,22 +66,33 @@ def _of_feature(values: Any, feature: Feature, column: str) -> pa.Array:
     if direct is not None:
         return cast_array(direct, feature, column=column)
     encoded = _encoded(values, feature, column)
-    try:  # untyped: given a type, pyarrow would cut 2.5 to an integer 2 in silence
-        array = pa.array(encoded)
+    try:
+        array = _array(encoded, feature)
     except _ARROW:  # not what the first items show, then
         encoded = _encoded(values, feature, column, thorough=not _is_direct(feature))
         try:
-            array = pa.array(encoded)
+            array = _array(encoded, feature)
         except _ARROW as error:
             raise _no_array(values, column, error, f" as {shown(feature)}") from error
     return cast_array(array, feature, column=column)
+
+
+def _array(values: Any, feature: Feature) -> pa.Array:
+    """Untyped, as pyarrow given a type cuts 2.5 to the integer 2 in silence.
+
+    But integers above 2**63 it takes only by their type.
+    """
+    try:
+        return pa.array(values)
+    except OverflowError:
+        return pa.array(values, storage_type(arrow_type(feature)))
 
 
 def _without_encoding(values: Any, feature: Feature) -> pa.Array | None:
     """What Arrow itself makes of scalars, their lists and structs, and of labels; else None."""
     try:
         if _is_direct(feature):
-            return cast_array(pa.array(plain(values, flat=True)), feature,
+            return cast_array(_array(plain(values, flat=True), feature), feature,
                               allow_primitive_to_str=False, allow_decimal_to_str=False)
         if not isinstance(feature, ClassLabel):
             return None
