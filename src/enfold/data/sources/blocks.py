@@ -61,7 +61,7 @@ class Transcoded:
     """
 
     def __init__(self, stream: BinaryIO, encoding: str, errors: str, newlines: bool) -> None:
-        self.stream = stream
+        self.stream, self.rest = stream, b""
         decoder = codecs.getincrementaldecoder(encoding)(errors)
         self.decoder = io.IncrementalNewlineDecoder(decoder, True) if newlines else decoder
 
@@ -71,6 +71,13 @@ class Transcoded:
             text = self.decoder.decode(raw, final=not raw or size < 0)
             if text or not raw:
                 return text.encode("utf-8", "surrogatepass")
+
+    def readinto(self, buffer: memoryview) -> int:
+        """As of a file: fill as much of `buffer` as there is."""
+        data = self.rest or self.read(len(buffer))
+        self.rest = data[len(buffer):]
+        buffer[:len(data)] = data[:len(buffer)]
+        return min(len(data), len(buffer))
 
     def close(self) -> None:
         self.stream.close()
@@ -114,7 +121,7 @@ def blocks(stream: Readable, cut: Callable[[bytes | bytearray, bool], int], size
     rest, wanted = bytearray(), size
     while True:
         data = _filled(stream, rest, wanted)
-        final = len(data) == len(rest)
+        final = len(data) < len(rest) + wanted
         if offset == 0 and data.startswith(BOM):
             del data[:len(BOM)]
             offset = len(BOM)
@@ -129,13 +136,16 @@ def blocks(stream: Readable, cut: Callable[[bytes | bytearray, bool], int], size
 
 
 def _filled(stream: Readable, start: bytearray, size: int) -> bytearray:
-    """`start` and up to `size` bytes more, in one buffer; as long as `start` at the end."""
-    if isinstance(stream, Transcoded):
-        return start + stream.read(size)
+    """`start` and `size` bytes more, in one buffer; fewer at the stream's end."""
     data = bytearray(len(start) + size)
     data[:len(start)] = start
-    got = cast(Any, stream).readinto(memoryview(data)[len(start):])
-    del data[len(start) + got:]
+    at = len(start)
+    while at < len(data):
+        got = cast(Any, stream).readinto(memoryview(data)[at:])
+        if not got:
+            break
+        at += got
+    del data[at:]
     return data
 
 

@@ -27,7 +27,7 @@ from enfold.data.sources import cells
 from enfold.data.sources.blocks import Mark, Piece, Readable, ahead, blocks, line_of, utf8
 from enfold.data.sources.cells import TEXT
 from enfold.data.sources.dialect import Dialect
-from enfold.data.sources.opening import DataFile
+from enfold.data.sources.opening import DataFile, not_text
 from enfold.data.sources.quoting import RecordCut, UnclosedQuote, line_start
 from enfold.data.sources.source import START, Reader
 from enfold.errors import DataError, DataFileError, nearest
@@ -196,13 +196,12 @@ class Csv(Reader):
         try:
             return cells.rows(block.data, len(block.names), self.dialect)
         except cells.BadRecord as error:
-            line, problem = error.line, str(error)
+            line = self.line(block.file, block.mark.offset) + error.line
+            raise DataFileError(f"{block.file}, line {line}: {error}") from error
         except UnicodeDecodeError as error:
-            line = block.data.count(b"\n", 0, error.start)
-            problem = (f"its bytes are not UTF-8 ({error.reason}). Do: pass encoding=, for example "
-                       f"encoding='latin-1', or encoding_errors='replace'")
-        first = self.line(block.file, block.mark.offset)
-        raise DataFileError(f"{block.file}, line {first + line}: {problem}")
+            line = self.line(block.file, block.mark.offset)
+            line += block.data.count(b"\n", 0, error.start)
+            raise not_text(f"{block.file}, line {line}", error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +225,13 @@ def parsed_as(kind: Any) -> Any:
 def header(data: bytes | bytearray, dialect: Dialect, file: DataFile) -> tuple[list[str], int]:
     """The names of the columns and how many bytes come before the first row."""
     start = used = line_start(data, dialect.skiprows)
-    text = io.TextIOWrapper(io.BytesIO(data[start:]), encoding="utf-8", newline="")
+    bad = "surrogateescape"  # it is read ahead of the header, where it is no matter here
+    text = io.TextIOWrapper(io.BytesIO(data[start:]), encoding="utf-8", errors=bad, newline="")
 
     def lines() -> Iterator[str]:
         nonlocal used
         for line in text:
-            used += len(line.encode())
+            used += len(line.encode(errors=bad))
             yield line
 
     written = filter(None, csv.reader(lines(), **cells.formatting(dialect)))
@@ -243,7 +243,7 @@ def header(data: bytes | bytearray, dialect: Dialect, file: DataFile) -> tuple[l
                             f"{dialect.header or 0}. Do: pass column_names=, or leave it out")
     if dialect.header is None:
         return [str(i) for i in range(len(found[0]))], start
-    return unique(found[-1]), used
+    return unique([name.encode(errors=bad).decode() for name in found[-1]]), used
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ from enfold.data.sources.blocks import (
     utf8,
 )
 from enfold.data.sources.jsonvalues import BadJson, Values
-from enfold.data.sources.opening import DataFile
+from enfold.data.sources.opening import DataFile, not_text
 from enfold.data.sources.source import START, Reader
 from enfold.errors import ArgumentError, DataFileError, nearest, unknown_arguments
 
@@ -109,6 +109,7 @@ class Json(Reader):
         if not jsonvalues.paths_of(hint, schemas.is_json):
             try:
                 read = jsonvalues.parse(data, hint)
+                read.validate(full=True)  # the parser takes bytes that are no UTF-8
                 if not (head and any(t.is_nested(kind) for kind in read.schema.types)):
                     return read  # objects with different keys are looked for in the head alone
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -118,7 +119,10 @@ class Json(Reader):
                     raise DataFileError(f"{file}, line {line}: the key {key!r} is there twice. "
                                         f"Expected each key once in an object") from error
         try:
-            rows = [json.loads(line) for line in data.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in data.decode().split("\n") if line.strip()]
+        except UnicodeDecodeError as error:
+            line = self.line(file, mark.offset) + data.count(b"\n", 0, error.start)
+            raise not_text(f"{file}, line {line}", error) from error
         except ValueError:
             return None
         if not all(isinstance(row, dict) for row in rows):
@@ -171,10 +175,11 @@ class Json(Reader):
                 start += batch.num_rows
 
     def _table(self, rows: list[dict[str, Any]], hint: pa.Schema) -> Any:
+        head = self.mixed is not None and not len(hint)  # as in `datasets`, all that is mixed
         known = jsonvalues.paths_of(hint, schemas.is_json)
-        found = [(path, why) for path, why in jsonvalues.mixed(rows)
+        found = [(path, why) for path, why in jsonvalues.mixed(rows, keys=head)
                  if not any(path[:len(above)] == above for above in known)]
-        if self.mixed and not len(hint):  # the head: as in `datasets`, all that is mixed
+        if head:
             return jsonvalues.table(rows, hint, [path for path, _ in found], [])
         jsons = [path for path, why in found if why == "nested"]
         texts = [path for path, why in found if why == "scalars"]

@@ -133,25 +133,25 @@ def repeated_key(data: bytearray) -> tuple[int, str]:
     raise ValueError("no key is there twice")
 
 
-def mixed(values: Sequence[Any], path: Path = ()) -> list[tuple[Path, str]]:
+def mixed(values: Sequence[Any], keys: bool, path: Path = ()) -> list[tuple[Path, str]]:
     """Where values have no common Arrow type, and why.
 
-    "keys": objects with different keys, or none (but for the rows themselves); "scalars": text,
-    numbers and booleans; "nested": objects or lists and something else.
+    "scalars": text, numbers and booleans; "nested": objects or lists and something else; "keys",
+    where they count: objects with different keys, or none, other than the rows themselves.
     """
     given = [value for value in values if value is not None]
     kinds = {_kind(value) for value in given}
     if len(kinds) > 1:
         return [(path, "nested" if kinds & {"object", "list"} else "scalars")]
     if kinds == {"list"}:
-        return mixed([item for value in given for item in value], (*path, STEP))
+        return mixed([item for value in given for item in value], keys, (*path, STEP))
     if kinds != {"object"}:
         return []
-    if path and (not given[0] or any(value.keys() != given[0].keys() for value in given)):
+    if keys and path and (not given[0] or any(v.keys() != given[0].keys() for v in given)):
         return [(path, "keys")]
     names = dict.fromkeys(name for value in given for name in value)
     return [found for name in names
-            for found in mixed([v[name] for v in given if name in v], (*path, name))]
+            for found in mixed([v[name] for v in given if name in v], keys, (*path, name))]
 
 
 def _kind(value: Any) -> str:
@@ -196,17 +196,31 @@ def table(rows: Sequence[dict[str, Any]], hint: pa.Schema, jsons: Sequence[Path]
     for path in [*texts, *paths_of(hint, schemas.is_string)]:
         rows = [encode(row, path, text=True) for row in rows]
     data = "\n".join(json.dumps(row) for row in rows).encode()
-    plain = pa.schema([f for f in hint if not paths_of(f.type, schemas.is_json)])
+    encoded = {path[0] for path in jsons}
+    read = _parsed(data, [field for field in hint if field.name not in encoded])
     try:
-        read = parse(data, plain)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        read = parse(data, pa.schema([f for f in map(_only_text, plain) if f is not None]))
+        read.validate(full=True)
+    except pa.ArrowInvalid:  # pyarrow 26 loses items of [null, {..}]
+        read = pa.concat_tables([pa.Table.from_pylist([row]) for row in rows],
+                                promote_options="permissive")
     for number, field in enumerate(read.schema):
         if own := [path[1:] for path in jsons if path[0] == field.name]:
             kind = _with_json(field.type, own)
             column = cast_array(read.column(number).combine_chunks(), feature_of(kind))
             read = read.set_column(number, pa.field(field.name, kind), column)
     return read
+
+
+def _parsed(data: bytes, hint: Sequence[pa.Field]) -> Any:
+    """Lines with all types of the hint, or where a value does not fit with those of its text."""
+    text = [field for field in map(_only_text, hint) if field is not None]
+    plain = [field for field in text if not t.is_nested(field.type)]
+    for fields in (hint, text):
+        try:
+            return parse(data, pa.schema(fields))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+    return parse(data, pa.schema(plain))
 
 
 def _only_text(field: pa.Field) -> pa.Field | None:

@@ -88,12 +88,18 @@ def naming(file: DataFile | str) -> Iterator[None]:
     except EnfoldError:
         raise
     except UnicodeDecodeError as error:
-        raise DataFileError(f"{file}: its bytes are not {error.encoding} ({error.reason}, "
-                            f"0x{error.object[error.start]:02x}). Do: pass encoding=, for example "
-                            f"encoding='latin-1', or encoding_errors='replace'") from error
+        raise not_text(str(file), error) from error
     except DAMAGE as error:
         reason = str(error).strip() or type(error).__name__
         raise DataFileError(f"{file}: can't be read: {reason}") from error
+
+
+def not_text(where: str, error: UnicodeDecodeError) -> DataFileError:
+    """The error for bytes that are no text in the encoding they are read in."""
+    byte = error.object[error.start]
+    return DataFileError(f"{where}: the byte 0x{byte:02x} is no {error.encoding} ({error.reason}). "
+                         f"Do: pass encoding=, for example encoding='latin-1', or "
+                         f"encoding_errors='replace'")
 
 
 def is_url(path: str) -> bool:

@@ -32,7 +32,7 @@ class RecordCut:
         self.simple = dialect.doublequote and not self.escaped
         self.edge = np.zeros(256, bool)  # the bytes that a quote may stand next to
         self.edge[list((dialect.sep + (dialect.quotechar or "")).encode() + b"\n\r")] = True
-        self.spans = _quoted_fields(dialect)
+        self.spans = _quoted_fields(dialect) if self.quote else re.compile(b"$")
 
     def __call__(self, data: bytes | bytearray, final: bool) -> int:
         """How many bytes of `data`, which begins with a record, are whole records."""

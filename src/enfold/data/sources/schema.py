@@ -14,6 +14,8 @@ from enfold.data.features import (
     FeatureError,
     Features,
     Json,
+    List,
+    Value,
     arrow_type,
     cast_array,
     feature_of,
@@ -56,8 +58,8 @@ def _column(array: Any, name: str, features: Features) -> Any:
     index = misfit(array, old) if wider == old or _narrowable(array.type, arrow_type(old)) else 0
     if index is None:
         return cast_array(array, old)
-    if wider == old:  # it should fit and does not: an int beyond float64's digits, bytes as text
-        wider = feature_of(pa.binary() if is_string(arrow_type(old)) else pa.string())
+    if wider == old:
+        wider = _beyond(old, new)
     index = misfit(array, old) or 0  # of the value to show
     problem = f"column {name!r} holds {str(array[index].as_py())[:60]!r}, which is no {shown(old)}"
     raise Misfit(index, problem, f"column {name!r}: {shown(old)} -> {shown(wider)}",
@@ -69,10 +71,25 @@ def _common(old: Feature, new: Feature) -> Feature:
         return old  # a ClassLabel stays one though its file holds bare numbers
     if Json() in (old, new):
         return Json()
+    if Value("null") in (old, new):
+        return old if new == Value("null") else new
     try:
         return promote(old, new)
     except FeatureError:
+        if isinstance(old, List) and isinstance(new, List):
+            return List(_common(old.feature, new.feature))
+        if isinstance(old, dict) and isinstance(new, dict):
+            return {**old, **{name: _common(old[name], inner) if name in old else inner
+                              for name, inner in new.items()}}
         return Json()
+
+
+def _beyond(old: Feature, new: Feature) -> Feature:
+    """What takes values that fit `old` by their type and do not: an int beyond float64's digits."""
+    kinds = arrow_type(old), arrow_type(new)
+    if any(pa.types.is_nested(kind) for kind in kinds):  # an empty list counts as null
+        return Json()
+    return feature_of(pa.binary() if is_string(kinds[0]) else pa.string())
 
 
 def _narrowable(new: Type, old: Type) -> bool:

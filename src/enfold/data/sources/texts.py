@@ -23,9 +23,9 @@ from enfold.data.sources.blocks import (
     newline_cut,
     utf8,
 )
-from enfold.data.sources.opening import DataFile
+from enfold.data.sources.opening import DataFile, not_text
 from enfold.data.sources.source import Reader
-from enfold.errors import ArgumentError, DataFileError, unknown_arguments
+from enfold.errors import ArgumentError, unknown_arguments
 
 LF = 10
 SAMPLES = ("line", "paragraph", "document")
@@ -87,10 +87,7 @@ class Text(Reader):
             return _unified(data).decode()
         except UnicodeDecodeError as error:
             line = self.line(file, offset) + data.count(b"\n", 0, error.start)
-            raise DataFileError(
-                f"{file}, line {line}: its bytes are not UTF-8 ({error.reason}). Do: pass "
-                f"encoding=, for example encoding='latin-1', or encoding_errors='replace'"
-            ) from error
+            raise not_text(f"{file}, line {line}", error) from error
 
     def _lines(self, text: str) -> list[str]:
         lines = text.split("\n")
