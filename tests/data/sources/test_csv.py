@@ -95,7 +95,8 @@ def test_on_bad_lines_warn(write: Any) -> None:
 CELLS = st.text(st.sampled_from('ab1 ,"\n\r;'), max_size=6)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=12),
        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.integers(1, 40))
 def test_blocks_of_any_size_give_the_same_rows(
@@ -115,7 +116,8 @@ def test_blocks_of_any_size_give_the_same_rows(
 MESSY = st.text(st.sampled_from('a," \n'), max_size=30)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))
 @given(MESSY, st.integers(1, 9))
 def test_block_borders_in_messy_quotes_change_nothing(tmp_path: Any, body: str, size: int) -> None:
     path = tmp_path / "a.csv"

@@ -88,7 +88,8 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True,
+          suppress_health_check=list(HealthCheck))
 @given(ROWS, st.booleans(), st.sampled_from([None, 0, 2]), st.sampled_from([1, 20, 1 << 20]))
 def test_any_rows_come_back(tmp_path: Any, rows: list[Any], array: bool, indent: int | None,
                             size: int) -> None:
