@@ -1,4 +1,4 @@
-"""Splits, and slices of them: `train[:1000]`, `train[10%:20%]+test`, `test[:33%](closest)`."""
+"""Slices of splits: `train[:1000]`, `train[10%:20%]+test`, `test[:33%](closest)`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from enfold.data.sources.patterns import SPLIT_NAME, check_split
+from enfold.data.sources.patterns import SPLIT_NAME
 from enfold.errors import DataError
 
 PART = re.compile(rf"""
@@ -16,31 +15,6 @@ PART = re.compile(rf"""
     (\[ ((?P<from>-?[\d_]+) (?P<from_pct>%)?)? : ((?P<to>-?[\d_]+) (?P<to_pct>%)?)? \])?
     (\( (?P<rounding>[^)]*) \))?""", re.VERBOSE)
 ROUNDINGS = ("closest", "pct1_dropremainder")
-
-
-class NamedSplit(str):
-    """The name of a split, or of parts of splits: words parted by dots, with slices and `+`."""
-
-    __slots__ = ()
-
-    def __new__(cls, name: str) -> NamedSplit:
-        for part in str(name).split("+"):
-            check_split(part.split("[")[0].strip())
-        return super().__new__(cls, name)
-
-    def __repr__(self) -> str:
-        return f"NamedSplit({str(self)!r})"
-
-
-class Split:
-    """`Split.TRAIN`, `.VALIDATION`, `.TEST`, `.ALL`; `Split("dev")` makes a NamedSplit."""
-
-    TRAIN, VALIDATION, TEST = NamedSplit("train"), NamedSplit("validation"), NamedSplit("test")
-    ALL = NamedSplit("all")
-
-    def __new__(cls, name: str) -> Any:
-        """A NamedSplit; "all" is every split."""
-        return NamedSplit(name)
 
 
 @dataclass(frozen=True, slots=True)
