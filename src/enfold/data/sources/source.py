@@ -39,6 +39,7 @@ class Reader(ABC):
 
     lacking = "null"   # a feature the file lacks is null; "raise": it must be there
     surplus = "raise"  # a column that is no feature raises; "drop": it is left out
+    asked = False      # whether the hints are what the user asked for, not what was found so far
 
     @abstractmethod
     def infer(self, file: DataFile) -> pa.Schema:
@@ -66,15 +67,20 @@ class Source:
 
     files: in order.  features: `Features` or a pyarrow schema that every batch is cast to.
     columns: keep these, in this order.  strict: later files must have the first one's schema.
+    known: features found before, which rows may still widen; they spare looking at the first file.
     """
 
     def __init__(self, reader: Reader, files: Sequence[DataFile], *, features: Any = None,
-                 columns: Sequence[str] | None = None, strict: bool = False) -> None:
+                 columns: Sequence[str] | None = None, strict: bool = False,
+                 known: Features | None = None) -> None:
         self.reader, self.files, self.asked = reader, list(files), features
         self.columns, self.strict = list(columns) if columns is not None else None, strict
         self.promotions: list[str] = []
+        reader.asked = features is not None
         self._features: Features | None = None
         self._schema = pa.schema([])
+        if known is not None and features is None:
+            self._set(known)
 
     @property
     def features(self) -> Features:
