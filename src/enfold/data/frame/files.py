@@ -1,0 +1,110 @@
+"""Arrow IPC files: written whole, read through a memory map.
+
+Files are what `datasets` writes, streams, or Arrow's random access files: both are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.features.arraytypes import restored
+from enfold.data.frame.gather import joined
+from enfold.errors import DataFileError
+
+_MAGIC = b"ARROW1"
+ROWS, BYTES = 1 << 16, 16 << 20  # of a record batch in a file
+
+
+def open_file(path: str | os.PathLike[str]) -> pa.Table:
+    """The table in a file, memory-mapped.  Raises `DataFileError` if it is damaged."""
+    return _open(path, pa.memory_map(os.fspath(path)))
+
+
+def read_memory(path: str | os.PathLike[str]) -> pa.Table:
+    """The table in a file, in memory."""
+    return _open(path, pa.BufferReader(Path(path).read_bytes()))
+
+
+def open_stream(source: Any, name: str = "the stream") -> pa.Table:
+    """The table in an Arrow stream or file that is open."""
+    return _open(name, source)
+
+
+def _open(path: Any, source: Any) -> pa.Table:
+    try:
+        head = source.read(len(_MAGIC))
+        source.seek(0)
+        reader = pa.ipc.open_file(source) if head == _MAGIC else pa.ipc.open_stream(source)
+        table = reader.read_all()
+    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        raise DataFileError(f"{os.fspath(path)}: no whole Arrow file can be read from it: {error}. "
+                            "Expected an Arrow IPC stream or file. Do: write it again; of a cached "
+                            "result, `enfold cache verify` removes it") from error
+    return with_types(table)
+
+
+def with_types(table: pa.Table) -> pa.Table:
+    """The table with columns of arrays of fixed shapes as such, though Arrow wrote plain lists."""
+    fields = [(number, restored(field)) for number, field in enumerate(table.schema)]
+    for number, arrow in fields:
+        field = table.schema.field(number)
+        if arrow != field.type and isinstance(arrow, pa.BaseExtensionType):
+            chunks = [arrow.wrap_array(chunk.cast(arrow.storage_type))
+                      for chunk in table.column(number).chunks]
+            table = table.set_column(number, pa.field(field.name, arrow),
+                                     pa.chunked_array(chunks, arrow))
+    return table
+
+
+def write(path: str | os.PathLike[str], batches: Iterable[pa.Table | pa.RecordBatch],
+          schema: pa.Schema, *, stream: bool = False) -> int:
+    """Write tables as one Arrow file with large record batches; returns the number of rows.
+
+    stream: in the stream format, as `datasets` writes.  The caller sees to a temporary name.
+    """
+    maker = pa.ipc.new_stream if stream else pa.ipc.new_file
+    count = 0
+    with pa.OSFile(os.fspath(path), "wb") as sink, maker(sink, schema) as writer:
+        for table in large(batches, schema):
+            count += table.num_rows
+            writer.write_batch(table)
+    return count
+
+
+def large(batches: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema,
+          rows: int = ROWS, size: int = BYTES) -> Iterator[pa.RecordBatch]:
+    """The same rows as record batches of about `rows` rows or `size` bytes."""
+    waiting: list[pa.Table] = []
+    count = held = 0
+    for batch in batches:
+        table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        if not table.num_rows:
+            continue
+        per_row = max(1, table.nbytes // table.num_rows)
+        step = max(1, min(rows, size // per_row))
+        for start in range(0, table.num_rows, step):
+            piece = table.slice(start, step)
+            if waiting and (count + len(piece) > rows or held + piece.nbytes > size):
+                yield one_batch(waiting, schema)
+                waiting, count, held = [], 0, 0
+            waiting.append(piece)
+            count, held = count + len(piece), held + piece.nbytes
+    if waiting:
+        yield one_batch(waiting, schema)
+
+
+def one_batch(tables: list[pa.Table], schema: pa.Schema) -> pa.RecordBatch:
+    """Tables as one record batch."""
+    arrays = []
+    for number, field in enumerate(schema):
+        chunks = [chunk for table in tables for chunk in table.column(number).chunks]
+        arrays.append(joined(chunks, field.type))
+    if not arrays:
+        count = sum(table.num_rows for table in tables)
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([])))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
