@@ -128,9 +128,11 @@ class DatasetInfo:
         infos = [info.copy() for info in dataset_infos if info is not None]
         if infos and all(info == infos[0] for info in infos):
             return infos[0]
-        texts: dict[str, Any] = {name: "\n\n".join(dict.fromkeys(getattr(info, name) for info in infos)).strip()
-                 for name in ("description", "citation", "homepage", "license")}
-        return cls(**texts)
+        merged = cls()
+        for name in ("description", "citation", "homepage", "license"):
+            texts = dict.fromkeys(getattr(info, name) for info in infos)
+            setattr(merged, name, "\n\n".join(texts).strip())
+        return merged
 
     def update(self, other_dataset_info: DatasetInfo, ignore_none: bool = True) -> None:
         """Take over the other's fields, but not its None unless `ignore_none` is false."""
