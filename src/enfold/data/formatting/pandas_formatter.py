@@ -1,0 +1,55 @@
+"""pandas: rows and batches are DataFrames, columns are Series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.features import ArrayType, Features
+from enfold.data.formatting.formatter import Table, TableFormatter, Tokens
+from enfold.data.formatting.pylists import Rows
+from enfold.lazy import require
+
+
+class PandasFormatter(TableFormatter):
+    """DataFrames of pandas."""
+
+    table_type = "pandas dataframe"
+    column_type = "pandas series"
+
+    def __init__(self, features: Features | None = None, token_per_repo_id: Tokens = None,
+                 **kwargs: Any) -> None:
+        super().__init__(features, token_per_repo_id)
+        self._pandas = require("pandas")
+
+    def format_row(self, pa_table: Table) -> Any:
+        return self.format_batch(pa_table.slice(0, 1))
+
+    def format_column(self, pa_table: Table) -> Any:
+        name = pa_table.column_names[0]
+        return self.format_batch(pa_table.select([name]))[name]
+
+    def format_batch(self, pa_table: Table) -> Any:
+        frame = to_pandas(pa_table)
+        for name in pa_table.column_names:
+            if decode := self.decoder(name):
+                values = [None if value is None else decode(value) for value in frame[name]]
+                frame[name] = self._pandas.Series(values, dtype=object, index=frame.index)
+        return frame
+
+    def split(self, batch: Any) -> Rows:
+        return batch.to_dict("records")  # type: ignore[no-any-return]
+
+
+def to_pandas(pa_table: Table, **kwargs: Any) -> Any:
+    """The DataFrame of a table; columns of `Array2D` .. have a dtype of their own."""
+    require("pandas")
+    return pa_table.to_pandas(types_mapper=_extension_dtype, **kwargs)
+
+
+def _extension_dtype(arrow: pa.DataType) -> Any:
+    if not isinstance(arrow, ArrayType):
+        return None
+    from enfold.data.formatting.pandas_arrays import PandasArrayExtensionDtype
+    return PandasArrayExtensionDtype(arrow.value_type)
