@@ -77,7 +77,7 @@ class DataFile:
         """Its bytes, decompressed where its first bytes tell a codec."""
         raw = self.open_raw()
         with naming(self):
-            return _decompressed(raw)
+            return decompressed(raw)
 
 
 @contextmanager
@@ -244,7 +244,8 @@ def _open_path(path: str, storage: Mapping[str, Any]) -> BinaryIO:
         raise DataFileError(f"{path}: can't be opened: {error}") from error
 
 
-def _decompressed(raw: BinaryIO) -> BinaryIO:
+def decompressed(raw: BinaryIO) -> BinaryIO:
+    """A stream as its content, where its first bytes tell a codec; else itself."""
     head = raw.read(6)
     raw.seek(0)
     codec = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)

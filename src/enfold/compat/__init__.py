@@ -1,0 +1,1 @@
+"""Names of other libraries, for code and tests that import their inner modules."""

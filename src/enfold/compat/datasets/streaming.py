@@ -1,0 +1,5 @@
+"""`datasets.streaming`."""
+
+from enfold.data.download.paths import xjoin, xopen
+
+__all__ = ["xjoin", "xopen"]

@@ -1,0 +1,5 @@
+"""`datasets.utils.metadata`."""
+
+from enfold.data.info import MetadataConfigs
+
+__all__ = ["MetadataConfigs"]

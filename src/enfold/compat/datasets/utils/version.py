@@ -1,0 +1,5 @@
+"""`datasets.utils.version`."""
+
+from enfold.data.version import Version
+
+__all__ = ["Version"]
