@@ -47,13 +47,9 @@ def _at_path(path: str, download_config: Any) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _in_archive(file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
-    if file.seekable():
-        file.seek(0)
-        head = file.read(4)
-        file.seek(0)
-        if head in ZIP:
-            yield from _in_zip(file)
-            return
+    if _head(file) in ZIP:
+        yield from _in_zip(file)
+        return
     with tarfile.open(fileobj=file, mode="r|*") as stream:
         for member in stream:
             if member.isreg() and not _hidden(member.name):
@@ -61,6 +57,17 @@ def _in_archive(file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
                 if content is not None:
                     yield member.name, content  # type: ignore[misc]
             stream.members = []  # type: ignore[attr-defined] # or they pile up
+
+
+def _head(file: BinaryIO) -> bytes:
+    """The first bytes, where the file can go back to them."""
+    try:
+        file.seek(0)
+    except (AttributeError, OSError):  # a stream, such as a member of a tar that is read as one
+        return b""
+    head = file.read(4)
+    file.seek(0)
+    return head
 
 
 def _in_zip(file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
