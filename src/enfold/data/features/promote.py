@@ -8,7 +8,8 @@
     dict + dict                      the fields of both, those of one alone being null elsewhere
     List + List                      List of the promoted items, of no fixed length if they differ;
                                      LargeList if one is
-    anything else                    equal, or `FeatureError`
+    Json + anything                  Json
+    anything else                    equal, or `mixed`, or `FeatureError`
 """
 
 from __future__ import annotations
@@ -18,26 +19,36 @@ from typing import Any
 
 import pyarrow as pa
 
-from enfold.data.features.arrow import Feature
+from enfold.data.features.arrow import Feature, arrow_type
 from enfold.data.features.errors import FeatureError, shown
+from enfold.data.features.jsons import Json
 from enfold.data.features.nested import LargeList, List
 from enfold.data.features.value import Value, dtype_of, is_text
 
 
-def promote(first: Feature, second: Feature, *, column: str = "") -> Feature:
-    """The feature that holds the values of both.  Raises `FeatureError` that names both."""
+def promote(first: Feature, second: Feature, *, column: str = "",
+            mixed: Feature | None = None) -> Feature:
+    """The feature that holds the values of both.
+
+    mixed: what two become that have no other, inside of dicts and lists too, unless they are stored
+    alike, as a ClassLabel and int64 are: then the first.  None: `FeatureError`, which names both.
+    """
     if first == second:
         return first
     if is_null(first) or is_null(second):
         return second if is_null(first) else first
     if isinstance(first, dict) and isinstance(second, dict):
-        return _promote_dicts(first, second, column)
+        return _promote_dicts(first, second, column, mixed)
     if isinstance(first, (List, LargeList)) and isinstance(second, (List, LargeList)):
-        return _promote_lists(first, second, column)
+        return _promote_lists(first, second, column, mixed)
     if isinstance(first, Value) and isinstance(second, Value):
         arrow = _promote_types(first.pa_type, second.pa_type)
         if arrow is not None:
             return Value(dtype_of(arrow))
+    if Json() in (first, second):
+        return Json()
+    if mixed is not None:
+        return first if arrow_type(first) == arrow_type(second) else mixed
     where = f"column {column!r}" if column else "promote"
     raise FeatureError(f"{where}: {shown(first)} and {shown(second)} have no common feature. Do: "
                        "give features=, or cast one of them")
@@ -63,16 +74,16 @@ def is_null(feature: Feature) -> bool:
     return isinstance(feature, Value) and feature.dtype == "null"
 
 
-def _promote_dicts(first: Any, second: Any, column: str) -> Any:
+def _promote_dicts(first: Any, second: Any, column: str, mixed: Feature | None) -> Any:
     merged = {**first, **{name: inner for name, inner in second.items() if name not in first}}
     for name in first.keys() & second.keys():
         path = f"{column}.{name}" if column else name
-        merged[name] = promote(first[name], second[name], column=path)
+        merged[name] = promote(first[name], second[name], column=path, mixed=mixed)
     return type(first)(merged)
 
 
-def _promote_lists(first: Any, second: Any, column: str) -> Any:
-    item = promote(first.feature, second.feature, column=f"{column}[]")
+def _promote_lists(first: Any, second: Any, column: str, mixed: Feature | None) -> Any:
+    item = promote(first.feature, second.feature, column=f"{column}[]", mixed=mixed)
     if isinstance(first, LargeList) or isinstance(second, LargeList):
         return LargeList(item)
     return List(item, length=first.length if first.length == second.length else -1)

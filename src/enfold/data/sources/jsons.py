@@ -3,7 +3,7 @@
 Blocks of lines are parsed by pyarrow with the types the schema says; a block that it refuses is
 read again by Python, which also reads arrays and objects that are not one a line.
 
-What has no common type in the first block (1 and "x", objects with different keys) is kept as JSON
+What has no common type in the first 10 MB (1 and "x", objects with different keys) is kept as JSON
 text, the type `Json()`, as in `datasets`; on_mixed_types=None makes text of numbers instead.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import types as t
 
-from enfold.data.sources import jsonvalues
+from enfold.data.sources import jsontables, jsonvalues
 from enfold.data.sources import schema as schemas
 from enfold.data.sources.blocks import (
     SIZE,
@@ -79,7 +79,8 @@ class Json(Reader):
     def _whole(self, file: DataFile, hint: pa.Schema, start: Mark, head: bool) -> Iterator[Piece]:
         stream = self._open(file)
         try:
-            found = blocks(stream, newline_cut, self.chunksize, start.offset)
+            size = max(self.chunksize, SIZE) if head else self.chunksize
+            found = blocks(stream, newline_cut, size, start.offset)
             flow, row = found if head else ahead(found), start.row
             for data, offset in flow:
                 mark = Mark(row, offset)
@@ -106,9 +107,9 @@ class Json(Reader):
     def _lines(self, file: DataFile, mark: Mark, data: bytearray, hint: pa.Schema,
                head: bool) -> Any:
         """A block of lines as a table, or None where they are not one object a line."""
-        if not jsonvalues.paths_of(hint, schemas.is_json):
+        if not schemas.paths_of(hint, schemas.is_json):
             try:
-                read = jsonvalues.parse(data, hint)
+                read = jsontables.parse(data, hint)
                 read.validate(full=True)  # the parser takes bytes that are no UTF-8
                 if not (head and any(t.is_nested(kind) for kind in read.schema.types)):
                     return read  # objects with different keys are looked for in the head alone
@@ -176,14 +177,15 @@ class Json(Reader):
 
     def _table(self, rows: list[dict[str, Any]], hint: pa.Schema) -> Any:
         head = self.mixed is not None and not len(hint)  # as in `datasets`, all that is mixed
-        known = jsonvalues.paths_of(hint, schemas.is_json)
-        found = [(path, why) for path, why in jsonvalues.mixed(rows, keys=head)
+        known = schemas.paths_of(hint, schemas.is_json)
+        seen = [] if self.asked else [jsonvalues.example(hint)]
+        found = [(path, why) for path, why in jsonvalues.mixed([*seen, *rows], keys=head)
                  if not any(path[:len(above)] == above for above in known)]
         if head:
-            return jsonvalues.table(rows, hint, [path for path, _ in found], [])
+            return jsontables.table(rows, hint, [path for path, _ in found], [])
         jsons = [path for path, why in found if why == "nested"]
         texts = [path for path, why in found if why == "scalars"]
-        return jsonvalues.table(rows, hint, [*known, *jsons], texts)
+        return jsontables.table(rows, hint, [*known, *jsons], texts)
 
 
 class _Lines:

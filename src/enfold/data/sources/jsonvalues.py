@@ -7,21 +7,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.json as pajson
 from pyarrow import types as t
 
-from enfold.data.features import cast_array, feature_of
 from enfold.data.sources import schema as schemas
 from enfold.data.sources.blocks import SIZE, Readable
+from enfold.data.sources.schema import STEP, Path
 
 SPACE = " \t\r\n"
 LITERAL = 16  # more than `-Infinity` or `\\u1234`: an error closer to the end may be a cut value
-STEP = 0  # in a path: into a list's items
-Path = tuple[Any, ...]
 
 
 class BadJson(ValueError):  # noqa: N818
@@ -161,6 +158,15 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "number")
 
 
+def example(kind: Any) -> Any:
+    """A row with text where a schema (a type) has text, and nothing elsewhere."""
+    if isinstance(kind, pa.Schema) or t.is_struct(kind):
+        return {field.name: example(field.type) for field in kind}
+    if schemas.is_list(kind):
+        return [example(kind.value_type)]
+    return "" if schemas.is_string(kind) else None
+
+
 def encode(value: Any, path: Path, text: bool = False) -> Any:
     """`value` with what lies at `path` as JSON text; text: leave strings as they are."""
     if value is None:
@@ -174,92 +180,3 @@ def encode(value: Any, path: Path, text: bool = False) -> Any:
     if not isinstance(value, dict) or path[0] not in value:
         return value
     return {**value, path[0]: encode(value[path[0]], path[1:], text)}
-
-
-def paths_of(kind: Any, test: Callable[[Any], bool], path: Path = ()) -> list[Path]:
-    """The paths in a schema or type to what passes a test."""
-    if isinstance(kind, pa.Schema) or t.is_struct(kind):
-        return [found for f in kind for found in paths_of(f.type, test, (*path, f.name))]
-    if schemas.is_list(kind):
-        return paths_of(kind.value_type, test, (*path, STEP))
-    return [path] if test(kind) else []
-
-
-def table(rows: Sequence[dict[str, Any]], hint: pa.Schema, jsons: Sequence[Path],
-          texts: Sequence[Path]) -> Any:
-    """Rows as a table, JSON text at `jsons`, plain text at `texts`, else of the types in `hint`.
-
-    What the hint makes text is text; its other types are left where a value does not fit.
-    """
-    for path in jsons:
-        rows = [encode(row, path) for row in rows]
-    for path in [*texts, *paths_of(hint, schemas.is_string)]:
-        rows = [encode(row, path, text=True) for row in rows]
-    data = "\n".join(json.dumps(row) for row in rows).encode()
-    encoded = {path[0] for path in jsons}
-    read = _parsed(data, [field for field in hint if field.name not in encoded])
-    try:
-        read.validate(full=True)
-    except pa.ArrowInvalid:  # pyarrow 26 loses items of [null, {..}]
-        read = pa.concat_tables([pa.Table.from_pylist([row]) for row in rows],
-                                promote_options="permissive")
-    for number, field in enumerate(read.schema):
-        if own := [path[1:] for path in jsons if path[0] == field.name]:
-            kind = _with_json(field.type, own)
-            column = cast_array(read.column(number).combine_chunks(), feature_of(kind))
-            read = read.set_column(number, pa.field(field.name, kind), column)
-    return read
-
-
-def _parsed(data: bytes, hint: Sequence[pa.Field]) -> Any:
-    """Lines with all types of the hint, or where a value does not fit with those of its text."""
-    text = [field for field in map(_only_text, hint) if field is not None]
-    plain = [field for field in text if not t.is_nested(field.type)]
-    for fields in (hint, text):
-        try:
-            return parse(data, pa.schema(fields))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
-    return parse(data, pa.schema(plain))
-
-
-def _only_text(field: pa.Field) -> pa.Field | None:
-    """A field with nothing in it but text, or None."""
-    kind = field.type
-    if t.is_struct(kind):
-        inner = [f for f in map(_only_text, kind) if f is not None]
-        return pa.field(field.name, pa.struct(inner)) if inner else None
-    if schemas.is_list(kind):
-        item = _only_text(kind.value_field)
-        return pa.field(field.name, pa.list_(item)) if item is not None else None
-    return field if schemas.is_string(kind) else None
-
-
-def parse(text: bytes | bytearray, explicit: pa.Schema) -> Any:
-    """JSON lines by pyarrow, with the types of `explicit` and its own for further columns.
-
-    Raises pyarrow.ArrowInvalid or ArrowNotImplementedError.
-    """
-    size = max(SIZE // 32, 16 << 10)
-    while True:
-        try:
-            return pajson.read_json(
-                pa.BufferReader(text), pajson.ReadOptions(block_size=size),
-                pajson.ParseOptions(explicit_schema=explicit, unexpected_field_behavior="infer"))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            apart = "straddling" in str(error) or "JSON conversion to" in str(error)
-            if not apart or size > len(text):
-                raise
-            size *= 4  # an object, or a column's first value, needs a longer block
-
-
-def _with_json(kind: Any, paths: Sequence[tuple[Any, ...]]) -> Any:
-    if () in paths:
-        return pa.json_()
-    if schemas.is_list(kind):
-        return pa.list_(_with_json(kind.value_type, [path[1:] for path in paths]))
-    if not t.is_struct(kind):
-        return kind
-    own = {f.name: [path[1:] for path in paths if path[0] == f.name] for f in kind}
-    return pa.struct([pa.field(f.name, _with_json(f.type, own[f.name]) if own[f.name] else f.type)
-                      for f in kind])

@@ -1,20 +1,21 @@
 """One schema for many files: what a column becomes, and how a batch is brought to it.
 
 `enfold.data.features.promote` says what two types become (null + any, int -> float -> string,
-dicts with all keys, ..); what it finds nothing for, a list beside a number, becomes JSON text.
+dicts with all keys, ..), with JSON text for a list beside a number and the like.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from enfold.data.features import (
     FeatureError,
     Features,
     Json,
-    List,
     Value,
     arrow_type,
     cast_array,
@@ -24,12 +25,17 @@ from enfold.data.features import (
 
 Feature = Any
 Type = Any
+Path = tuple[Any, ...]
+STEP = 0  # in a path: into a list's items
 
 
 class Misfit(Exception):  # noqa: N818 - never leaves this package
-    """A batch that does not fit; `index`: its first row that does not; `wider`: what would fit."""
+    """A batch that does not fit; `index`: its first row that does not; `wider`: what would fit.
 
-    def __init__(self, index: int, problem: str, change: str, wider: Features) -> None:
+    wider: None if nothing would.
+    """
+
+    def __init__(self, index: int, problem: str, change: str, wider: Features | None) -> None:
         self.index, self.problem, self.change, self.wider = index, problem, change, wider
 
 
@@ -53,39 +59,34 @@ def fit(batch: pa.RecordBatch, features: Features, schema: pa.Schema,
 
 
 def _column(array: Any, name: str, features: Features) -> Any:
-    old, new = features[name], feature_of(array.type)
-    wider = _common(old, new)
-    index = misfit(array, old) if wider == old or _narrowable(array.type, arrow_type(old)) else 0
+    old = features[name]
+    had, wider = arrow_type(old), promote(old, feature_of(array.type), mixed=Json())
+    index = _first(array, old, had) if wider == old or _narrowable(array.type, had) else 0
     if index is None:
         return cast_array(array, old)
     if wider == old:
-        wider = _beyond(old, new)
-    index = misfit(array, old) or 0  # of the value to show
+        wider = _beyond(old, feature_of(array.type))
+    index = index or _first(array, old, had) or 0
     problem = f"column {name!r} holds {str(array[index].as_py())[:60]!r}, which is no {shown(old)}"
+    if wider is None:
+        raise Misfit(index, problem, "", None)
     raise Misfit(index, problem, f"column {name!r}: {shown(old)} -> {shown(wider)}",
                  Features({**features, name: wider}))
 
 
-def _common(old: Feature, new: Feature) -> Feature:
-    if arrow_type(old) == arrow_type(new):
-        return old  # a ClassLabel stays one though its file holds bare numbers
-    if Json() in (old, new):
-        return Json()
-    if Value("null") in (old, new):
-        return old if new == Value("null") else new
-    try:
-        return promote(old, new)
-    except FeatureError:
-        if isinstance(old, List) and isinstance(new, List):
-            return List(_common(old.feature, new.feature))
-        if isinstance(old, dict) and isinstance(new, dict):
-            return {**old, **{name: _common(old[name], inner) if name in old else inner
-                              for name, inner in new.items()}}
-        return Json()
+def _first(array: Any, old: Feature, had: Type) -> int | None:
+    """The first value that is none of `old`, or None."""
+    if not is_json(array.type) or is_json(had):
+        return misfit(array, old)
+    start = r"^\[" if is_list(had) else r"^\{" if pa.types.is_struct(had) else r"^[^\[{]"
+    others = pc.invert(pc.match_substring_regex(array.storage, start))
+    return max(int(pc.index(others, True).as_py()), 0)
 
 
-def _beyond(old: Feature, new: Feature) -> Feature:
+def _beyond(old: Feature, new: Feature) -> Feature | None:
     """What takes values that fit `old` by their type and do not: an int beyond float64's digits."""
+    if old in (Json(), Value("binary")):  # bytes that are no text
+        return None
     kinds = arrow_type(old), arrow_type(new)
     if any(pa.types.is_nested(kind) for kind in kinds):  # an empty list counts as null
         return Json()
@@ -97,6 +98,8 @@ def _narrowable(new: Type, old: Type) -> bool:
     def number(kind: Type) -> bool:
         return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
+    if not set(paths_of(new, is_json)) <= set(paths_of(old, is_json)):
+        return False  # as text it would
     return (number(new) and number(old)) or (
         pa.types.is_timestamp(new) and pa.types.is_timestamp(old)) or (
         pa.types.is_nested(new) and pa.types.is_nested(old))
@@ -125,6 +128,15 @@ def _casts(array: Any, feature: Feature) -> bool:
 def shown(feature: Feature) -> str:
     """A feature in a message: `int64` for a Value, else as it is written."""
     return str(getattr(feature, "dtype", None) or feature)
+
+
+def paths_of(kind: pa.Schema | Type, test: Callable[[Type], bool], path: Path = ()) -> list[Path]:
+    """The paths in a schema or type to what passes a test."""
+    if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
+        return [found for f in kind for found in paths_of(f.type, test, (*path, f.name))]
+    if is_list(kind):
+        return paths_of(kind.value_type, test, (*path, STEP))
+    return [path] if test(kind) else []
 
 
 def is_json(kind: Type) -> bool:

@@ -177,10 +177,11 @@ class Source:
     def _widen(self, file: DataFile, piece: Piece, misfit: schemas.Misfit, grow: bool) -> None:
         line = piece.line(misfit.index)
         at = f"line {line}" if line is not None else f"row {piece.row + misfit.index}"
-        if self.strict:
+        if self.strict or misfit.wider is None:
+            wide = ", or drop strict=True to have the columns widened" if self.strict else ""
             raise DataFileError(f"{file}, {at}: {misfit.problem}. Expected the columns of "
-                                f"{self.files[0]}: {self.features}. Do: mend the file, pass "
-                                f"features=, or drop strict=True to have the columns widened")
+                                f"{self.files[0]}: {self.features}. Do: mend the file, or pass "
+                                f"features={wide}")
         self.promotions.append(f"{misfit.change} ({file}, {at}: {misfit.problem})")
         self._set(misfit.wider)
         if not grow:

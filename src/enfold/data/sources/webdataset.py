@@ -106,10 +106,8 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a table with every field that one of them has."""
     plain = [{name: value.tolist() if isinstance(value, np.ndarray) else value
               for name, value in row.items()} for row in rows]
-    if not plain:
-        return pa.table({})
-    return pa.concat_tables([pa.Table.from_pylist([row]) for row in plain],
-                            promote_options="permissive")
+    names = dict.fromkeys(name for row in plain for name in row)
+    return pa.table({name: [row.get(name) for row in plain] for name in names})
 
 
 def _npy(content: bytes) -> Any:
