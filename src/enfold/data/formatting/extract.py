@@ -18,7 +18,7 @@ def to_numpy(column: Column) -> np.ndarray:
     Numbers and rows of equal shapes give [rows, ...]; others an object array of the rows.
     """
     block = to_block(column)
-    return _of_rows(column) if block is None else block
+    return to_rows_array(column) if block is None else block
 
 
 def to_block(column: Column) -> np.ndarray | None:
@@ -80,7 +80,7 @@ def _length(array: pa.Array) -> int | None:
     return bounds["min"].as_py() if bounds["min"] == bounds["max"] else None
 
 
-def _of_rows(column: Column) -> np.ndarray:
+def to_rows_array(column: Column) -> np.ndarray:
     """The array that numpy makes of the rows, each as pyarrow gives it."""
     rows = [row for chunk in chunks(column) for row in chunk.to_numpy(zero_copy_only=False)]
     first = next((row for row in rows if isinstance(row, np.ndarray)), None)
@@ -91,5 +91,5 @@ def _of_rows(column: Column) -> np.ndarray:
 
 def _differs(row: Any, first: np.ndarray) -> bool:
     if isinstance(row, np.ndarray):
-        return row.dtype == object or row.shape != first.shape
+        return bool(row.dtype == object or row.shape != first.shape)
     return row is None or (isinstance(row, float) and bool(np.isnan(row)))

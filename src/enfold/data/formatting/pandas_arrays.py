@@ -34,7 +34,7 @@ class PandasArrayExtensionDtype(ExtensionDtype):  # type: ignore[misc]
         return f"array[{self.value_type}]"
 
     @classmethod
-    def construct_array_type(cls) -> type[PandasArrayExtensionArray]:
+    def construct_array_type(cls) -> Any:
         return PandasArrayExtensionArray
 
     def __from_arrow__(self, array: pa.Array | pa.ChunkedArray) -> PandasArrayExtensionArray:
@@ -63,7 +63,7 @@ class PandasArrayExtensionArray(ExtensionArray):  # type: ignore[misc]
             return _objects(list(self._data))
         return self._data if dtype is None else self._data.astype(dtype)
 
-    def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
+    def __arrow_array__(self, type: Any = None) -> pa.Array:
         rows = [row.tolist() if isinstance(row, np.ndarray) else None for row in self._data]
         ours: Any = type if hasattr(type, "ndims") else self._arrow_type()
         storage = pa.array(rows, ours.storage_type)

@@ -1,0 +1,1 @@
+"""`datasets.formatting`: what is public of it is in `enfold.data.formatting`."""
