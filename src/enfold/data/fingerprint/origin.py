@@ -6,7 +6,7 @@ what Python ships, what lies in site-packages or beside a `.dist-info`, and enfo
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib.machinery
 import importlib.util
 import sys
 import sysconfig
@@ -41,6 +41,23 @@ def named(thing: Any) -> tuple[str, str] | None:
         if name and module and module not in _MAIN and _find(module, name) is thing:
             return module, name
     return None
+
+
+def importable(module: str) -> bool:
+    """Whether a new process with this one's `sys.path` would find the module, and find it whole.
+
+    Not `__main__`, modules made by hand, and those whose import (or their package's) goes on now.
+    """
+    if library(module) is not None or module.partition(".")[0] == "enfold":
+        return True
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        spec = getattr(sys.modules.get(".".join(parts[:end])), "__spec__", None)
+        if spec is None or getattr(spec, "_initializing", False):
+            return False
+    here = sys.modules[parts[0]].__spec__
+    found = importlib.machinery.PathFinder.find_spec(parts[0])
+    return here is not None and found is not None and found.origin == here.origin
 
 
 def home(function: Any) -> str | None:
@@ -111,9 +128,11 @@ def _installs(folder: str) -> bool:
 @cache
 def _release(top: str) -> str | None:
     """The versions of what installed the package; None for a file that nothing installed."""
+    from importlib import metadata  # as slow to load as half of this package
+
     try:
-        return f"{top} {importlib.metadata.version(top)}"
-    except importlib.metadata.PackageNotFoundError:
-        names = set(importlib.metadata.packages_distributions().get(top, ()))
-    found = [f"{name} {importlib.metadata.version(name)}" for name in sorted(names)]
+        return f"{top} {metadata.version(top)}"
+    except metadata.PackageNotFoundError:
+        names = set(metadata.packages_distributions().get(top, ()))
+    found = [f"{name} {metadata.version(name)}" for name in sorted(names)]
     return ", ".join(found) or None

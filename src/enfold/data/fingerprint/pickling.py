@@ -1,7 +1,9 @@
 """Pickles that carry functions and classes which a worker process could not import.
 
-Lambdas, what is defined in functions, in `__main__` or a notebook, and frozen twins go by value:
-code, closure cells, defaults and the globals their text names.  All else is pickled as usual.
+Functions of the user's go by value, as they are now: code, closure cells, defaults and the globals
+their text names.  Classes do where another process could not import them: those defined in
+functions, in `__main__`, a notebook, or a module that is not imported to its end yet, whose import
+there would start over what is under way here.  All else is pickled as usual.
 
 A function may hold itself (a recursive closure), so it is made empty first and filled then:
 
@@ -33,7 +35,7 @@ from typing import Any, Generic, TypeVar, is_typeddict
 
 from enfold.data.fingerprint.captures import MISSING, content
 from enfold.data.fingerprint.code import uses
-from enfold.data.fingerprint.origin import home, named
+from enfold.data.fingerprint.origin import home, importable, library, named
 
 loads = pickle.loads
 
@@ -59,11 +61,12 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, FunctionType):
-            return NotImplemented if named(thing) else self.function(thing)
+            return NotImplemented if _fixed(thing) else self.function(thing)
         if isinstance(thing, type):
             if thing.__module__ == "builtins":  # `function`, `cell`, ... have names only in types
                 return (getattr, (types, _HIDDEN[thing])) if thing in _HIDDEN else NotImplemented
-            return NotImplemented if named(thing) else _class(thing)
+            place = named(thing)
+            return NotImplemented if place and importable(place[0]) else _class(thing)
         if isinstance(thing, CodeType):
             return marshal.loads, (marshal.dumps(thing),)
         if isinstance(thing, CellType):
@@ -90,9 +93,17 @@ class _Pickler(pickle.Pickler):
         return _make_function, made, state, None, None, _fill_function
 
 
+def _fixed(function: FunctionType) -> bool:
+    """Whether a library offers the function under its name."""
+    place = named(function)
+    return place is not None and (
+        library(place[0]) is not None or place[0].partition(".")[0] == "enfold")
+
+
 def _make_function(code: CodeType, shared: dict[str, Any], module: str | None, name: str,
                    cells: tuple[CellType, ...] | None) -> FunctionType:
     shared.setdefault("__name__", module)
+    shared.setdefault("__builtins__", builtins)  # C code that imports something looks for it here
     return FunctionType(code, shared, name, None, cells)
 
 
