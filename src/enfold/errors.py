@@ -9,6 +9,9 @@
     ├── GenerationError  (ValueError)   generate() arguments against each other or the model
     ├── TaskError        (KeyError)     a pipeline task that does not exist or fit the model
     ├── InputError       (ValueError)   an input of the wrong kind, shape or length
+    ├── DataError        (ValueError)   data, a split or a schema that can't be used as asked
+    │   └── DataFileError               a data file that is damaged or malformed
+    ├── FunctionError    (TypeError)    what a function given to map() or filter() returned
     ├── ArgumentError    (TypeError)    an argument that does not exist
     └── DependencyError  (ImportError)  an optional package that is not installed
 
@@ -67,6 +70,10 @@ class DataError(EnfoldError, ValueError):
 
 class DataFileError(DataError):
     """A data file that is damaged, malformed or does not fit; says which file and which line."""
+
+
+class FunctionError(EnfoldError, TypeError):
+    """A function given to map() or filter() returned what can't be stored."""
 
 
 class ArgumentError(EnfoldError, TypeError):

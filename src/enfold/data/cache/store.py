@@ -139,7 +139,7 @@ class Store:
         While caching is disabled it is computed anew, to a file that goes with the lease.
         """
         if not is_caching_enabled():
-            return self._temporary(build)
+            return self.temporary(build)
         while True:  # it may be evicted between being written and being held
             if lease := self.lease(key):
                 return lease
@@ -156,7 +156,7 @@ class Store:
         os.rename(draft, folder)
         sync_folder(folder.parent)
 
-    def _temporary(self, build: Callable[[Path], object]) -> Lease:
+    def temporary(self, build: Callable[[Path], object]) -> Lease:
         sweep_temporary()
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         lock = FileLock(folder / ".lock", passing=True)

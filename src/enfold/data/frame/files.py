@@ -6,7 +6,7 @@ Files are what `datasets` writes, streams, or Arrow's random access files: both 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,35 +67,45 @@ def write(path: str | os.PathLike[str], batches: Iterable[pa.Table | pa.RecordBa
 
     stream: in the stream format, as `datasets` writes.  The caller sees to a temporary name.
     """
-    maker = pa.ipc.new_stream if stream else pa.ipc.new_file
-    count = 0
-    with pa.OSFile(os.fspath(path), "wb") as sink, maker(sink, schema) as writer:
-        for table in large(batches, schema):
-            count += table.num_rows
-            writer.write_batch(table)
-    return count
+    with pa.OSFile(os.fspath(path), "wb") as sink:
+        writer = BatchWriter(sink, schema, stream=stream)
+        for batch in batches:
+            writer.add(batch)
+        writer.close()
+    return writer.rows
 
 
-def large(batches: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema,
-          rows: int = ROWS, size: int = BYTES) -> Iterator[pa.RecordBatch]:
-    """The same rows as record batches of about `rows` rows or `size` bytes."""
-    waiting: list[pa.Table] = []
-    count = held = 0
-    for batch in batches:
+class BatchWriter:
+    """Writes tables of any size as record batches of about `ROWS` rows or `BYTES` bytes."""
+
+    def __init__(self, sink: Any, schema: pa.Schema, *, stream: bool = False) -> None:
+        self.schema, self.rows = schema, 0
+        self._writer = (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, schema)
+        self._waiting: list[pa.Table] = []
+        self._count = self._bytes = 0
+
+    def add(self, batch: pa.Table | pa.RecordBatch) -> None:
+        """The next rows."""
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-        if not table.num_rows:
-            continue
-        per_row = max(1, table.nbytes // table.num_rows)
-        step = max(1, min(rows, size // per_row))
+        self.rows += table.num_rows
+        step = max(1, min(ROWS, BYTES * table.num_rows // max(1, table.nbytes)))
         for start in range(0, table.num_rows, step):
             piece = table.slice(start, step)
-            if waiting and (count + len(piece) > rows or held + piece.nbytes > size):
-                yield one_batch(waiting, schema)
-                waiting, count, held = [], 0, 0
-            waiting.append(piece)
-            count, held = count + len(piece), held + piece.nbytes
-    if waiting:
-        yield one_batch(waiting, schema)
+            size = piece.nbytes
+            if self._count + len(piece) > ROWS or self._bytes + size > BYTES:
+                self._flush()
+            self._waiting.append(piece)
+            self._count, self._bytes = self._count + len(piece), self._bytes + size
+
+    def close(self) -> None:
+        """Write what is left, and the file's end."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_batch(one_batch(self._waiting, self.schema))
+            self._waiting, self._count, self._bytes = [], 0, 0
 
 
 def one_batch(tables: list[pa.Table], schema: pa.Schema) -> pa.RecordBatch:

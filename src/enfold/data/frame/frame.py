@@ -254,7 +254,7 @@ def _cut(files: tuple[Piece, ...] | None, start: int, count: int) -> tuple[Piece
         if low < high:
             found.append(piece._replace(start=piece.start + low - first, length=high - low))
         first += piece.length
-    return tuple(found)
+    return tuple(found) or None
 
 
 def _share_rows(columns: dict[str, Column]) -> None:

@@ -1,0 +1,272 @@
+"""What every part of `Dataset` stands on: its plan, its info, its format."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import pyarrow as pa
+
+from enfold.data.features import FeatureError, Features, cast_table
+from enfold.data.frame import Frame
+from enfold.data.info import DatasetInfo
+from enfold.data.plan import Format, Loaded, Node, show
+from enfold.data.splits import NamedSplit
+from enfold.errors import DataError, nearest
+
+
+class Base:
+    """A plan and how its rows are handed out."""
+
+    def __init__(self, arrow_table: pa.Table | Frame | Node, info: DatasetInfo | None = None,
+                 split: NamedSplit | None = None, indices_table: pa.Table | None = None,
+                 fingerprint: str | None = None) -> None:
+        self._node = _node(arrow_table, info, fingerprint)
+        if indices_table is not None:
+            frame = self._node.frame().select(indices_table.column(0).to_numpy())
+            self._node = Loaded(frame, self._node.features, durable=self._node.durable,
+                                fingerprint=fingerprint)
+        if fingerprint is not None:
+            self._node._fingerprint = fingerprint
+        self._node.users.add(self)
+        self._info = info.copy() if info is not None else DatasetInfo()
+        self._split = split
+        self._format = Format()
+        self._indexes: dict[str, Any] = {}
+        self._view: tuple[Any, Any] | None = None
+
+    # -- what it holds
+
+    @property
+    def features(self) -> Features:
+        """What the columns are."""
+        return self._node.features
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What is known of the dataset."""
+        self._info.features = self._node.features
+        return self._info
+
+    @property
+    def split(self) -> NamedSplit | None:
+        """The split that it is, if it is one."""
+        return self._split
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns, in order."""
+        return list(self._node.features)
+
+    @property
+    def num_columns(self) -> int:
+        """The number of columns."""
+        return len(self._node.features)
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        rows = self._node.rows
+        return rows if rows is not None else self._frame.num_rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.num_rows, self.num_columns
+
+    def __len__(self) -> int:
+        # a torch loader asks before it starts workers: each would run the plan for itself
+        if "torch.utils.data" in sys.modules:
+            return self._frame.num_rows
+        return self.num_rows
+
+    @property
+    def plan(self) -> Plan:
+        """What was asked for and what of it is done; prints as a tree."""
+        return Plan(self._node)
+
+    def cache(self) -> Self:
+        """Run what is left of the plan now."""
+        self._node.frame()
+        return self
+
+    @property
+    def _frame(self) -> Frame:
+        return self._node.frame()
+
+    @property
+    def _fingerprint(self) -> str:
+        return self._node.fingerprint
+
+    @_fingerprint.setter
+    def _fingerprint(self, fingerprint: str) -> None:
+        self._node._fingerprint = fingerprint
+
+    def __enfold_digest__(self) -> str:
+        return self._node.fingerprint
+
+    @property
+    def data(self) -> pa.Table:
+        """All rows as a pyarrow table; what is not behind row numbers is not copied."""
+        return self._frame.table().replace_schema_metadata(self.features.arrow_schema.metadata)
+
+    @property
+    def cache_files(self) -> list[dict[str, str]]:
+        """The Arrow files that its columns are mapped from."""
+        frame = self._frame
+        paths = {piece.path: None for column in frame.columns.values()
+                 for piece in column.files or ()}
+        return [{"filename": path} for path in paths]
+
+    def cleanup_cache_files(self) -> int:
+        """Remove cached results that nobody uses; returns how many."""
+        from enfold.data.dataset.cleaning import cleanup
+
+        return cleanup(self)
+
+    # -- deriving others
+
+    def _with(self, node: Node, fingerprint: str | None = None) -> Self:
+        """The same with another plan; columns that are new are shown if all were."""
+        if fingerprint is not None:
+            node._fingerprint = fingerprint
+        other = self._twin()
+        other._node = node
+        node.users.add(other)
+        other._format = self._kept_format(list(node.features))
+        return other
+
+    def _copy(self) -> Self:
+        other = self._twin()
+        self._node.users.add(other)
+        return other
+
+    def _twin(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._info = self._info.copy()
+        other._indexes = dict(self._indexes)
+        other._view = None
+        return other
+
+    def _kept_format(self, names: list[str], renamed: Mapping[str, str] | None = None) -> Format:
+        shown = self._format.columns
+        if shown is None:
+            return self._format
+        hidden = set(self.column_names) - set(shown)
+        renamed = renamed or {}
+        hidden = {renamed.get(name, name) for name in hidden}
+        columns = tuple(name for name in names if name not in hidden)
+        old = self._format
+        return Format(old.type, columns, old.output_all_columns, old.kwargs)
+
+    def _known(self, names: str | Iterable[str], what: str) -> list[str]:
+        """Names as a list; raises for those that are no columns."""
+        names = [names] if isinstance(names, str) else list(names)
+        for name in names:
+            if name not in self.features:
+                raise DataError(f"{what}: there is no column {name!r}{nearest(name, self.features)}"
+                                f". Current columns in the dataset: {self.column_names}")
+        return names
+
+    # -- as a value
+
+    def __repr__(self) -> str:
+        rows = self._node.rows
+        count = str(rows) if rows is not None else "not known before it runs"
+        return (f"{type(self).__name__}({{\n    features: {self.column_names},\n"
+                f"    num_rows: {count}\n}})")
+
+    def __getstate__(self) -> dict[str, Any]:
+        from enfold.data.dataset.pickling import state_of
+
+        return state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from enfold.data.dataset.pickling import restore
+
+        restore(self, state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self._copy()
+
+    @property
+    def _data(self) -> pa.Table:
+        return self.data
+
+    @property
+    def _indices(self) -> Any:
+        """The row numbers as a table, as `datasets` has them; None where there are none."""
+        rows = next((column.rows for column in self._frame.columns.values()
+                     if column.rows is not None), None)
+        return None if rows is None else pa.table({"indices": rows})
+
+    @property
+    def _format_type(self) -> str | None:
+        return self._format.type
+
+    @property
+    def _format_columns(self) -> list[str] | None:
+        return None if self._format.columns is None else list(self._format.columns)
+
+    @property
+    def _output_all_columns(self) -> bool:
+        return self._format.output_all_columns
+
+    @property
+    def _format_kwargs(self) -> dict[str, Any]:
+        return dict(self._format.kwargs)
+
+
+class Plan:
+    """The steps of a dataset: `print(ds.plan)`."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to run."""
+        return self.node.resolved
+
+    def __repr__(self) -> str:
+        return show(self.node)
+
+
+def _node(data: Any, info: DatasetInfo | None, fingerprint: str | None) -> Node:
+    if isinstance(data, Node):
+        return data
+    if isinstance(data, Frame):
+        features = info.features if info is not None and info.features is not None else \
+            Features.from_arrow_schema(data.slice(0, 0).schema)
+        return Loaded(data, features, durable=_in_files(data), fingerprint=fingerprint)
+    if isinstance(data, pa.RecordBatch):
+        data = pa.Table.from_batches([data])
+    if not isinstance(data, pa.Table):
+        raise DataError(f"Dataset: got {type(data).__name__}. Expected a pyarrow Table. Do: "
+                        "Dataset.from_dict, from_list, from_pandas or from_generator")
+    features = Features.from_arrow_schema(data.schema)
+    if info is not None and info.features is not None:
+        features = _agreed(info.features, features)
+    return Loaded(Frame.of(cast_table(data, features)), features, fingerprint=fingerprint)
+
+
+def _agreed(given: Features, found: Features) -> Features:
+    """The features given with the order of the data's fields; raises where they differ."""
+    if set(given) != set(found):
+        raise FeatureError(f"Dataset: info.features has the columns {list(given)}, and the data has "
+                           f"{list(found)}. External features info don't match the dataset. "
+                           "Expected the same")
+    ordered = Features({name: given[name] for name in found})
+    if ordered.type != found.type:
+        ordered = ordered.reorder_fields_as(found)
+    if ordered.type != found.type:
+        raise FeatureError(f"Dataset: External features info don't match the dataset: got {given} "
+                           f"with type {given.type}, but the data is {found} with type "
+                           f"{found.type}. Do: cast the data first")
+    return ordered
+
+
+def _in_files(frame: Frame) -> bool:
+    return any(column.files is not None for column in frame.columns.values())

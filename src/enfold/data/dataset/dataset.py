@@ -1,0 +1,18 @@
+"""`Dataset`, put together of its parts."""
+
+from __future__ import annotations
+
+from enfold.data.dataset.making import Making
+from enfold.data.dataset.mapping import Functions
+
+
+class Dataset(Functions, Making):
+    """Rows with named columns, stored as Arrow data, read and changed through a lazy plan.
+
+        ds = Dataset.from_dict({"text": ["a", "bb"], "label": [0, 1]})
+        ds[0], ds[:2], ds["text"]
+        ds = ds.map(lambda row: {"n": len(row["text"])}).filter(lambda row: row["n"] > 1)
+
+    What changes a dataset returns another one and shares the data.  `map` and `filter` run the
+    first batch at once and the rest when something reads it: `print(ds.plan)` shows what is done.
+    """

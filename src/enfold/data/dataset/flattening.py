@@ -1,0 +1,68 @@
+"""Rows written in order: without row numbers, in the cache or in a file of the caller's."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.cache import Store
+from enfold.data.features import Features
+from enfold.data.frame import Frame, open_file, write
+from enfold.data.plan import Loaded, Node, Reshape
+
+_ROWS = 1 << 16
+
+
+def flattened(node: Node, in_memory: bool, path: str | None) -> Node:
+    """The plan with a step that writes rows in order where they are behind row numbers."""
+    if path is not None:
+        return in_file(node, path, reuse=False)
+
+    def written(frame: Frame) -> Frame:
+        if frame.contiguous:
+            return frame
+        if in_memory or not node.durable:
+            return _in_memory(frame)
+        lease = Store().obtain(f"{node.fingerprint}-flat",
+                               lambda path: _write(path, frame, node.features), "flatten_indices")
+        return Frame.of(open_file(lease.path), (lease,), str(lease.path))
+
+    return Reshape([node], node.features, node.rows, "flatten indices", written)
+
+
+def in_file(node: Node, path: str | os.PathLike[str], reuse: bool) -> Node:
+    """All columns in one Arrow file of this name, as `datasets` writes cache files."""
+    path = os.path.abspath(os.path.expanduser(path))
+    if not (reuse and os.path.exists(path)):
+        frame = node.frame()
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".incomplete")
+        os.close(handle)
+        try:
+            _write(Path(draft), frame, node.features, stream=True)
+            os.replace(draft, path)
+        except BaseException:
+            os.unlink(draft)
+            raise
+    table = open_file(path)
+    features = Features.from_arrow_schema(table.schema)
+    return Loaded(Frame.of(table, (), path), features, durable=True,
+                  fingerprint=node.fingerprint, origin=path)
+
+
+def _write(path: Path, frame: Frame, features: Features, stream: bool = False) -> None:
+    write(path, frame.batches(_ROWS), features.arrow_schema, stream=stream)
+
+
+def _in_memory(frame: Frame) -> Frame:
+    tables = list(frame.batches(_ROWS))
+    return Frame.of(pa.concat_tables(tables) if tables else frame.table(), frame.holds)
+
+
+def rows_of(dataset: Any) -> Frame:
+    """The frame of a dataset, without row numbers."""
+    return dataset._frame.flat()  # type: ignore[no-any-return]

@@ -1,0 +1,186 @@
+"""`Apply`: a step that functions of the user, or casts, take part in; run in passes.
+
+The first batch is run when the step is made, so that its columns, its features and an error of
+the function are there at once.  The rest is run when something reads it, together with the steps
+below that nobody else holds: one pass over the data, one result written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from enfold.data.cache import Lease, Store
+from enfold.data.features import Features
+from enfold.data.frame import Frame
+from enfold.data.plan import segments as written
+from enfold.data.plan.chunk import Result
+from enfold.data.plan.node import Node
+from enfold.data.plan.ops import ColumnsOp, MapOp
+from enfold.data.plan.segments import Segment
+from enfold.data.plan.stages import Base, Stage, pipeline
+from enfold.data.plan.watch import Watch
+from enfold.errors import DataFileError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a step is run, which does not change what comes out."""
+
+    num_proc: int | None = None
+    desc: str | None = None
+    in_memory: bool = False
+    reuse: bool = True  # whether a cached result may be taken
+    label: str = ""
+
+
+class Apply(Node):
+    """A step over the rows of one input.  key: what identifies the op, besides the input."""
+
+    def __init__(self, below: Node, op: Any, key: Any, settings: Settings = Settings()) -> None:
+        super().__init__((below,), below.features, None)
+        self.op, self.key, self.settings = op, key, settings
+        self.done: list[Result] = []
+        self.watch: Watch | None = None
+        self.cacheable = True
+        if settings.in_memory:
+            self.durable = False
+        if isinstance(op, ColumnsOp):
+            self.features, self._rows = op.features, below.rows
+
+    @property
+    def below(self) -> Node:
+        """What it is applied to."""
+        return self.inputs[0]
+
+    def identity(self) -> Any:
+        """The op and the input."""
+        return ("apply", self.key, self.below.fingerprint)
+
+    def label(self) -> str:
+        """What the op is called."""
+        return self.settings.label or type(self.op).__name__
+
+    # -- making the plan
+
+    def start(self) -> None:
+        """Run the first batch, which tells the features; keep it."""
+        chain, base = self._pending()
+        stage = Stage(self.op, _stream(chain, base), record=self.done)
+        while (chunk := stage.next()) is not None:
+            if chunk.num_rows or not isinstance(self.op, MapOp):
+                break
+        if self.done:
+            self.features = self.done[-1].features
+            self._rows = self._count()
+
+    @property
+    def started_whole(self) -> bool:
+        """Whether the first batch was everything."""
+        rows = self.below.rows
+        return rows is not None and sum(result.rows_in for result in self.done) >= rows
+
+    def _count(self) -> int | None:
+        """How many rows come out of a map that keeps a column of its input; as many as go in."""
+        first = self.done[0]
+        shares = any(isinstance(value, str) for value in first.columns.values())
+        if isinstance(self.op, MapOp) and (not self.op.call.batched or shares) \
+                and not self.op.drop_last:
+            return self.below.rows
+        return None
+
+    def _pending(self) -> tuple[list[Apply], Node]:
+        """The steps below that are not run, lowest first, and what they stand on."""
+        chain: list[Apply] = []
+        node = self.below
+        while isinstance(node, Apply) and not node.resolved:
+            chain.insert(0, node)
+            node = node.below
+        return chain, node
+
+    # -- running it
+
+    def find(self) -> bool:
+        """Take the result from the cache, if it is there."""
+        if not (self.durable and self.cacheable and self.settings.reuse):
+            return False
+        lease = Store().lease(self.fingerprint)
+        if lease is None:
+            return False
+        try:
+            frame, features = self._load(lease)
+        except (DataFileError, KeyError):
+            lease.close()
+            return False
+        self._frame, self.features = frame, features
+        return True
+
+    def run(self) -> Frame:
+        """One pass over the data, for this step and those below that nobody else holds."""
+        chain, below = self._fused()
+        base = below.frame()
+        if all(step.op.free for step in chain):
+            return _reshaped(chain, base)
+        for step in chain:
+            if step.watch is not None:
+                step.watch.check(step.op.call.what, step.op.call.name)
+        if not self.durable:
+            segments = self._pass(chain, base, None)
+            return written.assemble(base, segments, self.features)
+        store = Store()
+
+        def build(path: Path) -> None:
+            path.mkdir()
+            segments = self._pass(chain, base, path)
+            written.save_layout(path, segments, self.features, below.fingerprint)
+
+        whole = self.cacheable and all(step.cacheable for step in chain)
+        if not whole:
+            lease = store.temporary(build)
+        else:
+            reuse = all(step.settings.reuse for step in chain)
+            key = self.fingerprint if reuse else f"{self.fingerprint}-{token_hex(4)}"
+            lease = store.obtain(key, build, note=self.label())
+        frame, self.features = self._load(lease)
+        return frame
+
+    def _fused(self) -> tuple[list[Apply], Node]:
+        chain: list[Apply] = [self]
+        node = self.below
+        while isinstance(node, Apply) and not node.resolved and len(node.users) <= 1 \
+                and (node.durable or not self.durable):
+            chain.insert(0, node)
+            node = node.below
+        return chain, node
+
+    def _pass(self, chain: list[Apply], base: Frame, folder: Path | None) -> list[Segment]:
+        from enfold.data.plan.passes import run_pass
+
+        segments, features = run_pass(chain, base, folder)
+        if features is not None:
+            self.features = features
+        return written.fill(segments, base, self.features, folder)
+
+    def _load(self, lease: Lease) -> tuple[Frame, Features]:
+        segments, features, base = written.load_layout(lease.path)
+        node: Node | None = self.below
+        while node is not None and node.fingerprint != base:
+            node = node.inputs[0] if node.inputs else None
+        if node is None:
+            raise DataFileError(f"{lease.path}: the cached result stands on other data ({base})")
+        return written.assemble(node.frame(), segments, features, (lease,)), features
+
+
+def _stream(chain: list[Apply], base: Node) -> Any:
+    below = Base(base.frame(), base.features)
+    return pipeline(chain, below, record=True) if chain else below
+
+
+def _reshaped(chain: list[Apply], frame: Frame) -> Frame:
+    """Columns picked and renamed: nothing to write."""
+    for step in chain:
+        columns = {name: frame.columns[source] for name, (source, _) in step.op.columns.items()}
+        frame = Frame(columns, frame.num_rows, frame.holds)
+    return frame

@@ -1,0 +1,128 @@
+"""Rows and batches as a function is given them, and what it altered in them.
+
+`x["text"] = x["text"].lower(); return {"n": 1}` changes `text` too: what is set in a row, or
+altered in place, counts as returned.  A column that comes out as it went in stays shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import is_, itemgetter
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.features import Features
+from enfold.data.formatting import LazyBatch, LazyRow, View
+from enfold.data.formatting.pylists import to_list, to_rows
+from enfold.data.plan.call import Call, changed_columns, columns_of_batch, columns_of_rows, is_leaf
+from enfold.errors import FunctionError
+
+Columns = Mapping[str, Any]
+
+
+class Outcome:
+    """What a call gave.  columns: returned, None for nothing; altered: set in its input;
+    removed: deleted there; same: whether the input itself was returned."""
+
+    __slots__ = ("altered", "columns", "removed", "same")
+
+    def __init__(self, columns: Columns | None, altered: Columns, removed: set[str],
+                 same: bool) -> None:
+        self.columns, self.altered, self.removed, self.same = columns, altered, removed, same
+
+
+def quick(call: Call, features: Features) -> bool:
+    """Whether rows can be plain dicts: of Python scalars only, with nothing to decode."""
+    return call.format.type is None and call.format.columns is None \
+        and call.input_columns is None and all(map(is_leaf, features.values()))
+
+
+def run_plain(call: Call, table: pa.Table, start: int) -> Outcome:
+    """The function on each row, as a plain dict of scalars."""
+    names = tuple(table.column_names)
+    originals = [to_list(table.column(number)) for number in range(len(names))]
+    rows = to_rows(names, originals)
+    results = call.each(rows, start)
+    same = results[0] is rows[0]
+    altered, removed = _altered(call, names, originals, rows)
+    if same:
+        if not all(map(is_, results, rows)):
+            columns = columns_of_rows(call, rows, results)
+            return Outcome({name: values for name, values in (columns or {}).items()
+                            if name not in names or name in altered}, altered, removed, same)
+        return Outcome({}, altered, removed, same)
+    return Outcome(columns_of_rows(call, rows, results), altered, removed, same)
+
+
+def run_rows(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
+    """The function on each row, as a lazy row."""
+    rows = view.map_rows(table)
+    results = call.each(rows, start)
+    lazy = isinstance(rows[0], LazyRow)
+    altered: dict[str, Any] = {}
+    removed: set[str] = set()
+    if lazy and call.input_columns is None:
+        altered, removed = _altered_lazily(call, table.column_names, rows)
+    same = bool(results) and results[0] is rows[0]
+    if same and all(map(is_, results, rows)):
+        return Outcome({}, altered, removed, same)
+    return Outcome(columns_of_rows(call, rows, results), altered, removed, same)
+
+
+def run_batch(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
+    """The function on the batch."""
+    batch, result = call.on_batch(view, table, start)
+    altered: dict[str, Any] = {}
+    removed: set[str] = set()
+    if isinstance(batch, LazyBatch) and call.input_columns is None:
+        altered = dict(changed_columns(batch))
+        removed = set(table.column_names) - set(batch.data)
+        removed = removed if call.format.columns is None else set()
+    same = result is batch
+    return Outcome({} if same else columns_of_batch(call, batch, result), altered, removed, same)
+
+
+def _altered(call: Call, names: tuple[str, ...], originals: list[list[Any]],
+             rows: list[dict[str, Any]]) -> tuple[dict[str, Any], set[str]]:
+    """Columns whose values in the rows are no longer the original objects, and those deleted."""
+    altered: dict[str, Any] = {}
+    removed = set()
+    for name, values in zip(names, originals, strict=True):
+        try:
+            found = map(itemgetter(name), rows)
+            if not all(map(is_, found, values)):
+                altered[name] = [row[name] for row in rows]
+        except KeyError:
+            removed.add(_gone(call, name, rows))
+    if any(len(row) != len(names) - len(removed) for row in rows):
+        for name in rows[0].keys() - set(names):
+            altered[name] = _values(call, name, rows)
+    return altered, removed
+
+
+def _altered_lazily(call: Call, names: list[str],
+                    rows: list[Any]) -> tuple[dict[str, Any], set[str]]:
+    touched: dict[str, None] = {}
+    for row in rows:
+        touched.update(dict.fromkeys(name for name in row.data if name not in row.keys_to_format))
+    altered = {name: _values(call, name, rows) for name in touched}
+    hidden = set(names) - set(call.format.columns or names)
+    removed = {_gone(call, name, [row.data for row in rows]) for name in names
+               if name not in hidden and any(name not in row.data for row in rows)}
+    return altered, removed
+
+
+def _values(call: Call, name: str, rows: list[Any]) -> list[Any]:
+    try:
+        return [row[name] for row in rows]
+    except KeyError:
+        raise FunctionError(f"{call.what}: {call.name} sets the column {name!r} in some rows and "
+                            "not in others. Expected it in every row") from None
+
+
+def _gone(call: Call, name: str, rows: list[Any]) -> str:
+    if any(name in row for row in rows):
+        raise FunctionError(f"{call.what}: {call.name} deletes the column {name!r} of some rows and "
+                            "not of others. Expected the same columns for every row")
+    return name
