@@ -16,6 +16,7 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+from enfold.data import config
 from enfold.data.sources import patterns as rules
 from enfold.data.sources.opening import is_url
 from enfold.data.sources.patterns import sanitize_patterns
@@ -26,6 +27,7 @@ __all__ = ["DataFilesDict", "DataFilesList", "DataFilesNotFoundError", "DataFile
            "DataFilesPatternsList", "EmptyDatasetError", "get_data_patterns", "resolve_pattern",
            "sanitize_patterns", "storage_of"]
 
+COMMIT = re.compile(r"hf://datasets/([^/@]+/[^/@]+)@([0-9a-f]{40})/")
 THREADS = 16  # to ask for the metadata of remote files
 Origin = tuple[str, ...]
 
@@ -51,7 +53,8 @@ def storage_of(path: str, download_config: Any = None) -> dict[str, Any]:
         own = given.get(protocol, {name: value for name, value in given.items()
                                    if name not in known()} if given else {})
         if protocol == "hf":
-            own = {"token": getattr(download_config, "token", None)} | own
+            own = {"endpoint": config.setting("HF_ENDPOINT"),
+                   "token": getattr(download_config, "token", None)} | own
         if own:
             found[protocol] = own
     return found if "::" in path else next(iter(found.values()), {})
@@ -85,6 +88,8 @@ def _origin(path: str, download_config: Any) -> Origin:
     if not is_url(path):
         stat = os.stat(path)
         return (str(stat.st_mtime_ns), str(stat.st_size))
+    if at_commit := COMMIT.match(path):
+        return (at_commit[1], at_commit[2])
     system, inner = require("fsspec").core.url_to_fs(path, **storage_of(path, download_config))
     if hasattr(system, "resolve_path"):
         place = system.resolve_path(inner)

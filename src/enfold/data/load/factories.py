@@ -222,7 +222,7 @@ def _hub_module(path: str, revision: Any, download_config: Any,
         _log.warning("The repository %s has a loading script, %s, which is not run: its data is "
                      "read from the Hub's conversion to Parquet (%s)", path, script, hub.PARQUET)
         return _converted(repo, script, download_config)
-    return HubDatasetModuleFactory(path, repo.commit, download_config=download_config,
+    return HubDatasetModuleFactory(repo.name, repo.commit, download_config=download_config,
                                    files=repo.files, **options).get_module()
 
 

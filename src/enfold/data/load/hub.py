@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from enfold.data import config
 from enfold.data.load.errors import DatasetNotFoundError
+from enfold.data.sources.patterns import remember_commit
 from enfold.errors import nearest
 from enfold.lazy import require
 
@@ -37,11 +41,41 @@ def repository(name: str, revision: str | None, download_config: Any,
                known: Any = ()) -> Repository:
     """The repository at a branch, tag or commit.
 
+    No request is made for a commit whose files were asked for before.
     known: other names that may have been meant.  Raises DatasetNotFoundError, ConnectionError.
     """
-    info = asking(name, revision, lambda: api(download_config).dataset_info(
-        name, revision=revision, timeout=TIMEOUT), known)
-    return Repository(info.id, info.sha, tuple(one.rfilename for one in info.siblings or ()))
+    found = _noted(name, revision) if revision and COMMIT.fullmatch(revision) else None
+    if found is None:
+        info = asking(name, revision, lambda: api(download_config).dataset_info(
+            name, revision=revision, timeout=TIMEOUT), known)
+        found = Repository(info.id, info.sha, tuple(one.rfilename for one in info.siblings or ()))
+        _note(found)
+    remember_commit(found.root.removeprefix("hf://"), found.files)
+    return found
+
+
+def _note_path(name: str, commit: str) -> Path:
+    folder = Path(config.setting("HF_DATASETS_CACHE")).expanduser() / "commits"
+    return folder / name.replace("/", "___") / f"{commit}.json"
+
+
+def _noted(name: str, commit: str) -> Repository | None:
+    try:
+        files = json.loads(_note_path(name, commit).read_text("utf-8"))
+    except (OSError, ValueError):  # not there, or cut off
+        return None
+    return Repository(name, commit, tuple(files))
+
+
+def _note(repo: Repository) -> None:
+    path = _note_path(repo.name, repo.commit)
+    if path.exists():
+        return
+    with suppress(OSError):  # a cache that can't be written to costs a request next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(repo.files), "utf-8")
+        part.replace(path)
 
 
 def api(download_config: Any) -> Any:

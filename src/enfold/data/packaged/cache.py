@@ -34,8 +34,10 @@ def cached_folders(name: str, cache_dir: Any = None, config_id: str = "*") -> li
     """The folders of prepared configurations of a dataset or repository, oldest first."""
     *namespace, last = name.split("/")
     place = "___".join([*namespace, camelcase_to_snakecase(last)])
-    found = glob.glob(os.path.join(glob.escape(_root(cache_dir)), place, config_id, "*", "*"))
-    return sorted((Path(path) for path in found if os.path.isdir(path)), key=_time)
+    root = glob.escape(_root(cache_dir))
+    found = [Path(path) for one in [place, *([] if namespace else [f"*___{place}"])]
+             for path in glob.glob(os.path.join(root, one, config_id, "*", "*"))]
+    return sorted((path for path in found if path.is_dir()), key=_time)
 
 
 def _root(cache_dir: Any) -> str:

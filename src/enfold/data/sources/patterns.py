@@ -32,6 +32,8 @@ IN_FOLDER = ("**/{word}/**", "**/{word}{sep}*/**", "**/*{sep}{word}/**",
 IN_FILE = ("**/{word}{sep}*", "**/*{sep}{word}{sep}*")
 IGNORED = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json",
            "dummy_data.zip", "dataset_dict.json"}
+COMMIT = re.compile(r"datasets/[^/@]+/[^/@]+@[0-9a-f]{40}(?=/|$)")
+_commits: dict[str, list[str]] = {}
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 
 
@@ -144,7 +146,10 @@ def resolve_pattern(pattern: str, base_path: str = "", extensions: Iterable[str]
     hops = pattern.split("::")[1:]
     wanted = IGNORED - {PurePath(pattern).name}
     detail = {"expand_info": False} if protocol == "hf" else {}  # spares a request a file
-    paths = [path for path, info in system.glob(inner, detail=True, **detail).items()
+    known_files = _of_commit(inner)
+    entries = system.glob(inner, detail=True, **detail) if known_files is None else {
+        path: {"type": "file"} for path in known_files if _matches(inner, path)}
+    paths = [path for path, info in entries.items()
              if _is_file(path, info) and PurePath(path).name not in wanted
              and not _unrequested(path, inner)]
     found = ["::".join([path if is_url(path) else prefix + path, *hops]) for path in paths]
@@ -175,10 +180,26 @@ def _unrequested(path: str, pattern: str) -> bool:
 def _listing(base_path: str, storage: Mapping[str, Any]) -> list[str]:
     """The names of all files below a folder, relative to it, one request or walk for all."""
     system, root = require("fsspec").core.url_to_fs(base_path, **storage)
-    top = root.rstrip("/") + "/"
-    names = [path.removeprefix(top) for path in system.find(root) if path.startswith(top)]
+    top, paths = root.rstrip("/") + "/", _of_commit(root)
+    names = [path.removeprefix(top) for path in (system.find(root) if paths is None else paths)
+             if path.startswith(top)]
     return [name for name in names
             if PurePath(name).name not in IGNORED and not _unrequested(name, "**")]
+
+
+def remember_commit(root: str, names: Iterable[str]) -> None:
+    """The files of a repository at a commit, so that nobody asks for them again.
+
+    root: `datasets/user/name@commit`, of 40 hexadecimal digits.
+    """
+    while len(_commits) >= 64:
+        del _commits[next(iter(_commits))]
+    _commits[root] = [f"{root}/{name}" for name in sorted(names)]
+
+
+def _of_commit(path: str) -> list[str] | None:
+    root = COMMIT.match(path)
+    return _commits.get(root[0]) if root else None
 
 
 def _matches(pattern: str, name: str) -> bool:
