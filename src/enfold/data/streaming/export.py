@@ -1,0 +1,83 @@
+"""`IterableDataset.to_...`: all rows in memory or in a file, or batches of frames one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.features import cast_table
+from enfold.data.streaming.create import Created
+from enfold.data.streaming.node import joined
+
+ROWS = 1000
+
+
+class Exported(Created):
+    """Where datasets go."""
+
+    def _tables(self, batch_size: int | None) -> Iterator[pa.Table]:
+        features = self._info.features
+        for table in self.with_format("arrow").iter(batch_size=batch_size or ROWS):
+            yield table if features is None else cast_table(table, features)
+
+    def _dataset(self, table: pa.Table | None = None) -> Any:
+        """All rows as a Dataset."""
+        from enfold.data.dataset import Dataset
+        if table is None:
+            tables = list(self._tables(None))
+            empty = self._info.features.arrow_schema.empty_table() if self._info.features else {}
+            table = joined(tables) if tables else pa.table(empty)
+        return Dataset(table, info=self._info.copy() if self._info.features else None)
+
+    def _exported(self, method: str, batch_size: int | None, batched: bool, **options: Any) -> Any:
+        if not batched:
+            return getattr(self._dataset(), method)(**options)
+        return (getattr(self._dataset(table), method)(**options)
+                for table in self._tables(batch_size))
+
+    def to_dict(self, batch_size: int | None = None, batched: bool = False) -> Any:
+        """The columns as a dict of lists; batched: one after the other, of `batch_size` rows."""
+        return self._exported("to_dict", batch_size, batched)
+
+    def to_list(self) -> list[Any]:
+        """The rows as a list of dicts."""
+        return self._dataset().to_list()  # type: ignore[no-any-return]
+
+    def to_pandas(self, batch_size: int | None = None, batched: bool = False) -> Any:
+        """A pandas frame; batched: frames, one after the other."""
+        return self._exported("to_pandas", batch_size, batched)
+
+    def to_polars(self, batch_size: int | None = None, batched: bool = False,
+                  schema_overrides: dict[str, Any] | None = None, rechunk: bool = True) -> Any:
+        """A polars frame; batched: frames, one after the other.  The rest is polars' own."""
+        return self._exported("to_polars", batch_size, batched, schema_overrides=schema_overrides,
+                              rechunk=rechunk)
+
+    def to_csv(self, path_or_buf: Any, batch_size: int | None = None,
+               storage_options: dict[str, Any] | None = None, **to_csv_kwargs: Any) -> int:
+        """Write a CSV file; returns the bytes written."""
+        return self._written("to_csv", path_or_buf, batch_size, storage_options, to_csv_kwargs)
+
+    def to_json(self, path_or_buf: Any, batch_size: int | None = None,
+                storage_options: dict[str, Any] | None = None, **to_json_kwargs: Any) -> int:
+        """Write a JSON Lines file, or JSON with lines=False; returns the bytes written."""
+        return self._written("to_json", path_or_buf, batch_size, storage_options, to_json_kwargs)
+
+    def to_parquet(self, path_or_buf: Any, batch_size: int | None = None,
+                   storage_options: dict[str, Any] | None = None,
+                   **parquet_writer_kwargs: Any) -> int:
+        """Write a Parquet file; returns the bytes written."""
+        return self._written("to_parquet", path_or_buf, batch_size, storage_options,
+                             parquet_writer_kwargs)
+
+    def _written(self, method: str, path: Any, batch_size: int | None,
+                 storage_options: dict[str, Any] | None, options: dict[str, Any]) -> int:
+        write = getattr(self._dataset(), method)
+        return int(write(path, batch_size=batch_size, storage_options=storage_options, **options))
+
+    def to_sql(self, name: str, con: Any, batch_size: int | None = None,
+               **sql_writer_kwargs: Any) -> int:
+        """Write a table of a database; returns the number of rows."""
+        return int(self._dataset().to_sql(name, con, batch_size=batch_size, **sql_writer_kwargs))

@@ -1,0 +1,206 @@
+"""Where rows come from: generators, frames in memory or mapped, files of any format.
+
+State: {"shard", "row"}, the next row to read, and for files the "mark" of the block it is in.
+Frames and files are opened there; a Python generator has to run up to there.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy, deepcopy
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from enfold.data.frame import Frame
+from enfold.data.sources import Position, Source
+from enfold.data.sources.blocks import Mark
+from enfold.data.streaming import arguments
+from enfold.data.streaming.node import Chunk, Cursor, Node, State, even, shard_numbers
+
+T = TypeVar("T", bound="Origin")
+Piece: TypeAlias = tuple[int, Any, Chunk]  # its first row, where its block begins, the rows
+WINDOW = 1000  # rows of a chunk
+
+
+@dataclass(frozen=True, eq=False)
+class Origin(Node):
+    """A list of shards."""
+
+    shards: tuple[Any, ...]
+
+    @property
+    def num_shards(self) -> int:
+        return len(self.shards)
+
+    def _with(self: T, shards: Sequence[Any]) -> T:
+        return replace(self, shards=tuple(shards))
+
+    def shuffled(self, generator: np.random.Generator) -> Node:
+        order = arguments.order(len(self.shards), deepcopy(generator))
+        return self._with([self.shards[number] for number in order])
+
+    def sharded(self, num_shards: int, index: int, contiguous: bool = True) -> Node:
+        numbers = shard_numbers(len(self.shards), num_shards, index, contiguous)
+        return self._with([self.shards[number] for number in numbers])
+
+    def resharded(self) -> Node:
+        return self
+
+    def open(self, state: State = None) -> Cursor:
+        return Reading(self, state)
+
+    @abstractmethod
+    def read(self, shard: Any, state: dict[str, Any]) -> Iterator[Piece]:
+        """The chunks of a shard, from the one with row state["row"] on or from an earlier one."""
+
+    def length(self, shard: Any) -> int:
+        """How many rows a shard has, where reading can begin at any of them; else 0."""
+        return 0
+
+
+class Reading(Cursor):
+    """One pass over shards, in order."""
+
+    def __init__(self, node: Origin, state: State) -> None:
+        self.node = node
+        self.start: dict[str, Any] = dict(state or {"shard": 0, "row": 0})
+        self.shard: int = self.start["shard"]
+        self.row: int = self.start["row"]  # the next row of the shard
+        self.mark: Any = self.start.get("mark")
+        self.pieces: Iterator[Piece] | None = None
+
+    def chunk(self) -> Chunk | None:
+        while self.shard < len(self.node.shards):
+            if self.pieces is None:
+                shard = self.node.shards[self.shard]
+                self.pieces = iter(self.node.read(shard, self._where(0)))
+            for first, mark, chunk in self.pieces:
+                wanted = chunk[self.row - first:] if self.row > first else chunk
+                if len(wanted):
+                    self.row, self.mark = first + len(chunk), mark
+                    return wanted
+            self.shard, self.row, self.mark, self.pieces = self.shard + 1, 0, None, None
+        return None
+
+    def state(self, back: int = 0) -> State:
+        return self._where(back)
+
+    def advance(self, count: int) -> int:
+        if self.shard >= len(self.node.shards):
+            return 0
+        passed = min(count, self.node.length(self.node.shards[self.shard]) - self.row)
+        if passed > 0:
+            self.row, self.pieces = self.row + passed, None
+        return max(0, passed)
+
+    def _where(self, back: int) -> dict[str, Any]:
+        where = {"shard": self.shard, "row": self.row - back}
+        return where if self.mark is None else {**where, "mark": self.mark}
+
+
+@dataclass(frozen=True, eq=False)
+class Examples(Origin):
+    """Rows that a generator function yields.  shards: its keyword arguments.
+
+    keyed: it yields (key, row).  more: splits the arguments of a shard further.
+    """
+
+    function: Callable[..., Any]
+    keyed: bool = False
+    more: Callable[..., Any] | None = None
+
+    @property
+    def arrow(self) -> bool:
+        return False
+
+    def read(self, shard: Any, state: dict[str, Any]) -> Iterator[Piece]:
+        start = state["row"]
+        for row, found in enumerate(islice(self.function(**shard), start, None), start):
+            yield row, None, [found[1] if self.keyed else found]
+
+    def resharded(self) -> Node:
+        return self._with(_split(self.shards, self.more))
+
+
+@dataclass(frozen=True, eq=False)
+class Tables(Origin):
+    """Tables that a generator function yields; as `Examples`."""
+
+    function: Callable[..., Any]
+    keyed: bool = False
+    more: Callable[..., Any] | None = None
+
+    @property
+    def arrow(self) -> bool:
+        return True
+
+    def read(self, shard: Any, state: dict[str, Any]) -> Iterator[Piece]:
+        first = 0
+        for found in self.function(**shard):
+            table = found[1] if self.keyed else found
+            yield first, None, table
+            first += len(table)
+
+    def resharded(self) -> Node:
+        return self._with(_split(self.shards, self.more))
+
+
+@dataclass(frozen=True, eq=False)
+class Frames(Origin):
+    """A frame.  shards: (start, stop) rows of it."""
+
+    frame: Frame
+
+    @classmethod
+    def of(cls, frame: Frame, num_shards: int = 1) -> Frames:
+        """In `num_shards` shards, the first ones a row longer where it does not divide."""
+        stops = list(accumulate(even(frame.num_rows, num_shards)))
+        return cls(tuple(zip([0, *stops], stops, strict=False)), frame)
+
+    @property
+    def arrow(self) -> bool:
+        return True
+
+    def read(self, shard: Any, state: dict[str, Any]) -> Iterator[Piece]:
+        start, stop = shard
+        for first in range(start + state["row"], stop, WINDOW):
+            yield first - start, None, self.frame.slice(first, min(first + WINDOW, stop))
+
+    def length(self, shard: Any) -> int:
+        return int(shard[1] - shard[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Files(Origin):
+    """Files of a source.  shards: their numbers in it."""
+
+    source: Source
+
+    @classmethod
+    def of(cls, source: Source) -> Files:
+        """A shard per file."""
+        return cls(tuple(range(len(source.files))), source)
+
+    @property
+    def arrow(self) -> bool:
+        return True
+
+    def read(self, shard: Any, state: dict[str, Any]) -> Iterator[Piece]:
+        one = copy(self.source)  # widened by its own rows only: other shards are read elsewhere
+        one.files = [self.source.files[shard]]
+        start = Position(0, state["row"], Mark(*state.get("mark", (0, 0))))
+        for at, batch in one.positions(start, grow=True):
+            mark = [at.mark.row, at.mark.offset]
+            yield at.row, mark, pa.Table.from_batches([batch])
+
+
+def _split(shards: Sequence[Mapping[str, Any]], more: Callable[..., Any] | None) -> list[Any]:
+    if more is None:
+        return list(shards)
+    parts = [part for shard in shards for part in more(**shard)]
+    return arguments.single(arguments.merged(parts)) if parts else []
