@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enfold.data.features import ArrayType
+from enfold.data.features.value import arrow_of
 from enfold.data.formatting.pylists import Column
 
 
@@ -26,6 +27,8 @@ def to_block(column: Column) -> np.ndarray | None:
 
     None also where something is null, and for no rows.
     """
+    if _sizes(column.type) is None:
+        return None
     blocks = [_block(chunk) for chunk in chunks(column) if len(chunk)]
     known = [block for block in blocks if block is not None]
     if not blocks or len(known) < len(blocks) or len({block.shape[1:] for block in known}) > 1:
@@ -51,33 +54,62 @@ def has_nulls(array: Column) -> bool:
     return bool(array.type.num_fields == 1 and has_nulls(array.flatten()))
 
 
+def row_by_row(table: pa.Table) -> pa.Table:
+    """The table with nested columns that have nulls in them cut into chunks of one row.
+
+    Whether the numbers of a row are integers then does not depend on the other rows.
+    """
+    columns = [pa.chunked_array([column.slice(row, 1).combine_chunks()
+                                 for row in range(len(column))], column.type)
+               if column.type.num_fields and has_nulls(column) else column
+               for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
 def _block(array: pa.Array) -> np.ndarray | None:
-    types, arrow = pa.types, array.type
-    if array.null_count:
+    sizes = _sizes(array.type)
+    if sizes is None or array.null_count:
         return None
+    shape = [len(array)]
+    array = array.storage if isinstance(array, pa.ExtensionArray) else array
+    for size in sizes:
+        items = array.flatten()
+        if size is None:
+            size = _common_length(array, len(items))
+        if not size or items.null_count:
+            return None
+        shape.append(size)
+        array = items
+    numbers: np.ndarray = array.to_numpy(zero_copy_only=not pa.types.is_boolean(array.type))
+    return numbers if len(shape) == 1 else numbers.reshape(shape)
+
+
+@lru_cache(maxsize=512)
+def _sizes(arrow: pa.DataType) -> tuple[int | None, ...] | None:
+    """How many items the lists of each level have, None where the type does not say.
+
+    None for a type that is not numbers in lists.
+    """
+    types = pa.types
     if isinstance(arrow, ArrayType):
-        return _block(array.storage)
-    if types.is_integer(arrow) or types.is_floating(arrow):
-        return array.to_numpy()  # type: ignore[no-any-return]
-    if types.is_boolean(arrow):
-        return array.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    if not (size := _length(array)):
+        known = _sizes(arrow_of(arrow.value_type))
+        return None if known is None else arrow.shape
+    if types.is_integer(arrow) or types.is_floating(arrow) or types.is_boolean(arrow):
+        return ()
+    if not (types.is_fixed_size_list(arrow) or types.is_list(arrow) or types.is_large_list(arrow)):
         return None
-    inside = _block(array.flatten())
-    return None if inside is None else inside.reshape(len(array), size, *inside.shape[1:])
+    inside = _sizes(arrow.value_type)
+    size = arrow.list_size if types.is_fixed_size_list(arrow) else None
+    return None if inside is None or isinstance(arrow.value_type, ArrayType) else (size, *inside)
 
 
-def _length(array: pa.Array) -> int | None:
-    """How many items each row of a column of lists has, where all have as many."""
-    types, arrow = pa.types, array.type
-    if types.is_fixed_size_list(arrow):
-        return int(arrow.list_size)
-    if not types.is_list(arrow) and not types.is_large_list(arrow):
-        return None
-    if len(array) == 1:
-        return len(array.flatten())
-    bounds = pc.min_max(pc.list_value_length(array))
-    return bounds["min"].as_py() if bounds["min"] == bounds["max"] else None
+def _common_length(array: pa.Array, items: int) -> int | None:
+    """How many items each list has, where all have as many."""
+    size, rest = divmod(items, len(array))
+    if rest or len(array) == 1:
+        return None if rest else size
+    bounds = array.offsets.to_numpy()
+    return size if (np.diff(bounds) == size).all() else None
 
 
 def to_rows_array(column: Column) -> np.ndarray:

@@ -12,9 +12,14 @@ from enfold.data.features.encode import decode
 from enfold.data.features.errors import shown
 from enfold.data.formatting.lazydicts import LazyBatch, LazyRow
 from enfold.data.formatting.pylists import Rows, to_list, to_rows
+from enfold.errors import DataError
 
 Table: TypeAlias = pa.Table | pa.RecordBatch
 Tokens: TypeAlias = Mapping[str, str | bool | None] | None
+
+
+class FormatError(DataError, TypeError):
+    """Values that a format has no form for."""
 
 
 class Formatter:
@@ -162,16 +167,16 @@ class CustomFormatter(Formatter):
         try:
             return {name: values[0] for name, values in batch.items()}
         except Exception as error:
-            raise TypeError("with_transform: a row can't be picked from what the function "
-                            f"returned: {shown(batch)}. Expected a dict of sequences with an item "
-                            "per row") from error
+            raise FormatError("with_transform: a row can't be picked from what the function "
+                              f"returned: {shown(batch)}. Expected a dict of sequences with an "
+                              "item per row") from error
 
     def format_column(self, pa_table: Table) -> Any:
         batch, name = self.format_batch(pa_table), pa_table.column_names[0]
         if not isinstance(batch, Mapping) or list(batch) != [name]:
-            raise TypeError(f"with_transform: the column {name!r} can't be picked from what the "
-                            f"function returned: {shown(batch)}. Expected a dict with that one "
-                            "column")
+            raise FormatError(f"with_transform: the column {name!r} can't be picked from what the "
+                              f"function returned: {shown(batch)}. Expected a dict with that one "
+                              "column")
         return batch[name]
 
     def format_batch(self, pa_table: Table) -> Any:

@@ -23,7 +23,8 @@ class NumpyFormatter(TensorFormatter):
     def tensor(self, array: Any) -> Any:
         if isinstance(array, np.number):
             return array
-        return np.asarray(array, **{**_default(array), **self.np_array_kwargs})
+        made = np.asarray(array, **{**_default(array), **self.np_array_kwargs})
+        return made if made.flags.writeable else made.copy()
 
     def texts(self, array: Any) -> Any:
         return array
@@ -44,13 +45,13 @@ class NumpyFormatter(TensorFormatter):
     def unbind(self, block: np.ndarray) -> list[Any]:
         if block.ndim == 1 and block.dtype.kind == "b":
             return [self.tensor(value) for value in block]
-        return list(block) if block.ndim == 1 else list(self.tensor(block))
+        return list(block) if block.ndim == 1 else list(map(self.tensor, block))
 
     def _text_column(self, column: Column) -> np.ndarray:
-        return np.asarray(to_list(column), dtype=None if len(column) else object)
+        return np.asarray(to_list(column))
 
 
 def _default(array: Any) -> dict[str, Any]:
     kind = array.dtype.kind if isinstance(array, np.ndarray) else ""
-    return {"dtype": np.int64} if kind in ("i", "u") else \
+    return {"dtype": np.int64} if kind in ("i", "u", "m") else \
         {"dtype": np.float32} if kind == "f" else {}

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from enfold.data.features import ArrayType, Features
 from enfold.data.formatting.formatter import Table, TableFormatter, Tokens
-from enfold.data.formatting.pylists import Rows
+from enfold.data.formatting.pylists import Rows, to_rows
 from enfold.lazy import require
 
 
@@ -39,7 +39,8 @@ class PandasFormatter(TableFormatter):
         return frame
 
     def split(self, batch: Any) -> Rows:
-        return batch.to_dict("records")  # type: ignore[no-any-return]
+        columns = [[values.array[row] for row in range(len(batch))] for _, values in batch.items()]
+        return to_rows(tuple(batch), columns)
 
 
 def to_pandas(pa_table: Table, **kwargs: Any) -> Any:

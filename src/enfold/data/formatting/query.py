@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enfold.data.formatting.formatter import Formatter, PythonFormatter
+from enfold.data.formatting.formatter import FormatError, Formatter, PythonFormatter
 from enfold.errors import ArgumentError, DataError, nearest
 
 
@@ -73,8 +73,8 @@ def format_table(table: Any, key: Any, formatter: Formatter,
     formatted = formatter(table.select(shown), kind)
     if output_all_columns:
         if not isinstance(formatted, MutableMapping):
-            raise ArgumentError("output_all_columns=True adds columns to a dict, and this format "
-                                f"gives a {type(formatted).__name__}. Expected a format with dicts")
+            raise FormatError("output_all_columns=True adds columns to a dict, and this format "
+                              f"gives a {type(formatted).__name__}. Expected a format with dicts")
         formatted.update(python(table.drop_columns(shown), kind))
     return formatted
 

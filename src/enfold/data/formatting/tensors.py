@@ -14,7 +14,7 @@ import numpy as np
 from enfold.data.features.image import is_pillow
 from enfold.data.features.value import is_text
 from enfold.data.formatting.extract import has_nulls, to_block, to_numpy
-from enfold.data.formatting.formatter import Formatter, Table
+from enfold.data.formatting.formatter import FormatError, Formatter, Table
 from enfold.data.formatting.pylists import Column, Rows, to_list, to_rows
 
 
@@ -39,7 +39,7 @@ class TensorFormatter(Formatter):
 
     def unbind(self, block: np.ndarray) -> list[Any]:
         """A tensor per row of an array of numbers, as `tensor` of each row makes it."""
-        return list(self.tensor(block))
+        return list(map(self.tensor, block))
 
     def recursive_tensorize(self, value: Any) -> Any:
         """The tensors of a value: of the values of a dict, the items of a list or object array."""
@@ -110,7 +110,25 @@ class TensorFormatter(Formatter):
             return self.texts(value)
         if is_pillow(value):
             return self.picture(value)
-        return value if _is_stream(value) else self.tensor(value)
+        return value if _is_stream(value) else self._checked(value)
+
+    def _checked(self, value: Any) -> Any:
+        try:
+            return self.tensor(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            if _is_number(value):
+                raise
+            kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else \
+                f"a {type(value).__name__}"
+            raise FormatError(f"{type(self).__name__} has no tensor for {kind}. Expected numbers, "
+                              "strings, images, or lists or structs of them. Do: leave the column "
+                              "out of the format, with_format(.., columns=[..])") from error
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind in "biuf"
+    return isinstance(value, (bool, int, float))
 
 
 def _holds_objects(value: Any) -> bool:
@@ -118,7 +136,7 @@ def _holds_objects(value: Any) -> bool:
 
 
 def _is_plain_text(column: Column) -> bool:
-    return is_text(column.type) and not column.null_count
+    return len(column) > 0 and is_text(column.type) and not column.null_count
 
 
 def _is_stream(value: Any) -> bool:

@@ -53,7 +53,7 @@ class TFFormatter(TensorFormatter):
         return tf.ragged.stack(items) if flat else items
 
     def _text_column(self, column: Column) -> Any:
-        return self.texts(to_list(column)) if len(column) else self.stack([])
+        return self.texts(to_list(column))
 
     def _array(self, value: Any) -> Any:
         ours = isinstance(value, (self._tf.Tensor, self._tf.RaggedTensor))

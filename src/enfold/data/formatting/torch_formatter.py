@@ -46,7 +46,8 @@ class TorchFormatter(TensorFormatter):
         return items
 
     def unbind(self, block: np.ndarray) -> list[Any]:
-        return list(self.tensor(block).unbind())
+        # a view would be pickled, and kept in memory, with all the others
+        return [row.clone() for row in self.tensor(block).unbind()]
 
     def _array(self, value: Any) -> Any:
         return value if isinstance(value, self._torch.Tensor) else super()._array(value)

@@ -6,8 +6,10 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from enfold.data.features import Features
+from enfold.data.formatting.extract import row_by_row
 from enfold.data.formatting.formatter import (
     CustomFormatter,
+    FormatError,
     Formatter,
     PythonFormatter,
     Table,
@@ -15,6 +17,7 @@ from enfold.data.formatting.formatter import (
 )
 from enfold.data.formatting.lazydicts import LazyBatch
 from enfold.data.formatting.registry import get_format_type_from_alias, get_formatter
+from enfold.data.formatting.tensors import TensorFormatter
 
 
 class View:
@@ -62,8 +65,11 @@ class View:
         return self._with_others(batch, table, self._python.format_batch)
 
     def split(self, table: Table) -> list[Any]:
-        """The rows of the batch (`__getitems__`): nulls may change the dtypes of all of them."""
-        rows = self.formatter.split(self.formatter.format_batch(self._shown(table)))
+        """The rows of the batch (`__getitems__`): a null makes floats of a column of integers."""
+        shown = self._shown(table)
+        if isinstance(self.formatter, TensorFormatter):
+            shown = row_by_row(shown)
+        rows = self.formatter.split(self.formatter.format_batch(shown))
         return self._all_with_others(rows, table)
 
     def column(self, table: Table, name: str) -> Any:
@@ -108,9 +114,9 @@ class View:
         if self.columns is None or not self.output_all_columns:
             return shown
         if not isinstance(shown, MutableMapping):
-            raise TypeError("output_all_columns=True adds columns to a dict, and the format "
-                            f"{self.type!r} gives a {type(shown).__name__}. Expected a format "
-                            "with dicts, or a transform that returns one")
+            raise FormatError("output_all_columns=True adds columns to a dict, and the format "
+                              f"{self.type!r} gives a {type(shown).__name__}. Expected a format "
+                              "with dicts, or a transform that returns one")
         shown.update(format_rest(self._others(table)))
         return shown
 
