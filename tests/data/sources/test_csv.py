@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enfold.data.sources import delimited, read
-from enfold.data.sources.blocks import blocks
 from enfold.errors import ArgumentError, DataFileError
 
 from .conftest import loaded, rows_of
@@ -108,7 +106,7 @@ def test_blocks_of_any_size_give_the_same_rows(
     options = {"na_filter": False, "skip_blank_lines": False,
                "features": pa.schema({"x": pa.string(), "y": pa.string()})}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "blocks", partial(blocks, size=size))
+        patch.setattr(delimited, "SIZE", size)
         found = rows_of(read("csv", path, **options))
     assert found == [{"x": x, "y": y} for x, y in rows]
 
@@ -125,7 +123,7 @@ def test_block_borders_in_messy_quotes_change_nothing(tmp_path: Any, body: str, 
 
     def result(size: int) -> Any:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delimited, "blocks", partial(blocks, size=size))
+            patch.setattr(delimited, "SIZE", size)
             try:
                 return rows_of(read("csv", path, na_filter=False, on_bad_lines="skip",
                                     features=pa.schema(dict.fromkeys("xyz", pa.string()))))
@@ -184,7 +182,7 @@ def test_bad_files_are_named_with_the_line(content: str | bytes, message: str, w
 
 
 def test_lines_count_across_blocks(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "blocks", partial(blocks, size=64))
+    monkeypatch.setattr(delimited, "SIZE", 64)
     path = write("a.csv", "a,b\n" + "1,2\n" * 100 + "1,2,3\n" + "1,2\n" * 100)
     with pytest.raises(DataFileError, match="line 102: has 3 fields"):
         rows_of(read("csv", path))

@@ -14,7 +14,7 @@ import io
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import BinaryIO, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
@@ -22,6 +22,7 @@ from enfold.errors import DataFileError
 
 T = TypeVar("T")
 SIZE = 10 << 20
+STEP = 1 << 18  # bytes of one read: a buffer that grows by these keeps its pages
 BOM = codecs.BOM_UTF8
 
 
@@ -61,7 +62,7 @@ class Transcoded:
     """
 
     def __init__(self, stream: BinaryIO, encoding: str, errors: str, newlines: bool) -> None:
-        self.stream, self.rest = stream, b""
+        self.stream = stream
         decoder = codecs.getincrementaldecoder(encoding)(errors)
         self.decoder = io.IncrementalNewlineDecoder(decoder, True) if newlines else decoder
 
@@ -71,13 +72,6 @@ class Transcoded:
             text = self.decoder.decode(raw, final=not raw or size < 0)
             if text or not raw:
                 return text.encode("utf-8", "surrogatepass")
-
-    def readinto(self, buffer: memoryview) -> int:
-        """As of a file: fill as much of `buffer` as there is."""
-        data = self.rest or self.read(len(buffer))
-        self.rest = data[len(buffer):]
-        buffer[:len(data)] = data[:len(buffer)]
-        return min(len(data), len(buffer))
 
     def close(self) -> None:
         self.stream.close()
@@ -137,15 +131,9 @@ def blocks(stream: Readable, cut: Callable[[bytes | bytearray, bool], int], size
 
 def _filled(stream: Readable, start: bytearray, size: int) -> bytearray:
     """`start` and `size` bytes more, in one buffer; fewer at the stream's end."""
-    data = bytearray(len(start) + size)
-    data[:len(start)] = start
-    at = len(start)
-    while at < len(data):
-        got = cast(Any, stream).readinto(memoryview(data)[at:])
-        if not got:
-            break
-        at += got
-    del data[at:]
+    data, end = bytearray(start), len(start) + size
+    while len(data) < end and (got := stream.read(min(end - len(data), STEP))):
+        data += got
     return data
 
 

@@ -20,6 +20,7 @@ from pyarrow import types as t
 from enfold.data.sources.dialect import Dialect
 
 TEXT = pa.large_string()  # what datasets 5 makes of strings in CSV, with pandas 3
+FEW = 100  # cells that are looked at before all are: if these are text, so is the column
 INTEGER = r"^\s*[+-]?[0-9]+\s*$"
 
 
@@ -45,6 +46,8 @@ def natural(cells: Any, dialect: Dialect) -> Any:
 
     As in pandas, whole numbers beyond int64 become uint64 where all fit; those beyond stay text.
     """
+    if len(cells) > FEW and t.is_large_string(natural(cells.slice(0, FEW), dialect).type):
+        return pc.cast(cells, TEXT)
     kinds = (pa.null(), pa.int64(), pa.uint64() if _whole(cells) else pa.float64(), pa.bool_())
     for kind in kinds:
         try:

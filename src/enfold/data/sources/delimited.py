@@ -24,13 +24,17 @@ import pyarrow.csv as pacsv
 from pyarrow import types as t
 
 from enfold.data.sources import cells
-from enfold.data.sources.blocks import Mark, Piece, Readable, ahead, blocks, line_of, utf8
+from enfold.data.sources.blocks import SIZE, Mark, Piece, Readable, ahead, blocks, line_of, utf8
 from enfold.data.sources.cells import TEXT
 from enfold.data.sources.dialect import Dialect
 from enfold.data.sources.opening import DataFile, not_text
 from enfold.data.sources.quoting import RecordCut, UnclosedQuote, line_start
 from enfold.data.sources.source import START, Reader
 from enfold.errors import DataError, DataFileError, nearest
+
+HEAD = 1 << 20       # bytes read at a time to infer types
+HEADER = 1 << 16     # bytes that a header is looked for in, unless it is longer
+BAD = "surrogateescape"  # the header is read with what follows, whose encoding is no matter here
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,15 @@ class Csv(Reader):
         self.columns = columns
 
     def infer(self, file: DataFile) -> pa.Schema:
-        for block in self._blocks(file, START):
-            head = replace(block, data=self._first_rows(block.data))
-            return pa.schema(list(self._inferred(head, self._wanted(block))))
-        return pa.schema([])
+        head: Block | None = None
+        for block in self._blocks(file, START, min(SIZE, HEAD)):
+            head = replace(block, data=head.data + block.data) if head else block
+            if len(head.data) >= SIZE or head.data.count(b"\n") > self.dialect.infer_rows:
+                break
+        if head is None:
+            return pa.schema([])
+        head = replace(head, data=self._first_rows(head.data))
+        return pa.schema(list(self._inferred(head, self._wanted(head))))
 
     def read(self, file: DataFile, hint: pa.Schema, start: Mark, row: int) -> Iterator[Piece]:
         types: dict[str, Any] = {}
@@ -72,13 +81,14 @@ class Csv(Reader):
             if base >= end:
                 return
 
-    def _blocks(self, file: DataFile, start: Mark) -> Generator[Block, None, None]:
+    def _blocks(self, file: DataFile, start: Mark,
+                size: int | None = None) -> Generator[Block, None, None]:
         """Blocks of records from `start` on, not knowing their rows; the first has the header."""
         names = self._header(file) if start.offset else None
         stream, last = self._open(file), start.offset
         try:
             cut = RecordCut(self.dialect, 0 if start.offset else self.dialect.skiprows)
-            for data, offset in blocks(stream, cut, offset=start.offset):
+            for data, offset in blocks(stream, cut, size or SIZE, start.offset):
                 used = 0
                 if names is None:
                     names, used = header(data, self.dialect, file)
@@ -224,26 +234,32 @@ def parsed_as(kind: Any) -> Any:
 
 def header(data: bytes | bytearray, dialect: Dialect, file: DataFile) -> tuple[list[str], int]:
     """The names of the columns and how many bytes come before the first row."""
-    start = used = line_start(data, dialect.skiprows)
-    bad = "surrogateescape"  # it is read ahead of the header, where it is no matter here
-    text = io.TextIOWrapper(io.BytesIO(data[start:]), encoding="utf-8", errors=bad, newline="")
-
-    def lines() -> Iterator[str]:
-        nonlocal used
-        for line in text:
-            used += len(line.encode(errors=bad))
-            yield line
-
-    written = filter(None, csv.reader(lines(), **cells.formatting(dialect)))
-    found = list(islice(written, (dialect.header or 0) + 1))
+    start = line_start(data, dialect.skiprows)
+    found, used = _first_records(data[start:start + HEADER], dialect)
+    if used == HEADER:  # it may be cut off
+        found, used = _first_records(data[start:], dialect)
     if dialect.names is not None:
-        return list(dialect.names), start if dialect.header is None else used
+        return list(dialect.names), start + (0 if dialect.header is None else used)
     if len(found) <= (dialect.header or 0):
         raise DataFileError(f"{file}: has no columns; it is empty. Expected a header in row "
                             f"{dialect.header or 0}. Do: pass column_names=, or leave it out")
     if dialect.header is None:
         return [str(i) for i in range(len(found[0]))], start
-    return unique([name.encode(errors=bad).decode() for name in found[-1]]), used
+    return unique([name.encode(errors=BAD).decode() for name in found[-1]]), start + used
+
+
+def _first_records(data: bytes | bytearray, dialect: Dialect) -> tuple[list[list[str]], int]:
+    """The records up to the header and how many bytes they take."""
+    used = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal used
+        for line in io.TextIOWrapper(io.BytesIO(data), "utf-8", BAD, ""):
+            used += len(line.encode(errors=BAD))
+            yield line
+
+    written = filter(None, csv.reader(lines(), **cells.formatting(dialect)))
+    return list(islice(written, (dialect.header or 0) + 1)), used
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -18,6 +18,8 @@ from enfold.data.sources.blocks import newline_cut
 from enfold.data.sources.dialect import Dialect
 from enfold.errors import DataFileError
 
+CACHED = 1 << 18
+
 
 class RecordCut:
     """`cut` for `blocks`: the whole records of a piece of CSV text.
@@ -45,7 +47,7 @@ class RecordCut:
         if not self.quote or self.quote not in data:
             return newline_cut(data, final)
         text = np.frombuffer(data, np.uint8)
-        quotes = np.flatnonzero(text == self.quote[0])
+        quotes = _positions(text, self.quote[0])
         if not (self.simple and self._regular(text, quotes)):
             quotes = self._walked(data)
         if final:
@@ -72,6 +74,12 @@ class RecordCut:
             if match.group("close"):
                 edges.append(match.start("close"))
         return np.array(edges, np.int64)
+
+
+def _positions(text: np.ndarray, byte: int) -> np.ndarray:
+    """Where a byte is, looked for in pieces that fit the processor's cache."""
+    return np.concatenate([start + np.flatnonzero(text[start:start + CACHED] == byte)
+                           for start in range(0, len(text), CACHED)])
 
 
 def _last_break(data: bytes | bytearray, quotes: np.ndarray, ending: bytes, end: int) -> int:
