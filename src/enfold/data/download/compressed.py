@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec.archive import AbstractArchiveFileSystem
+from fsspec.registry import known_implementations, registry
 
 from enfold.data.sources.opening import decompressed, naming
 
@@ -89,8 +90,8 @@ globals().update({one.__name__: one for one in FILESYSTEMS})  # for pickle
 def register() -> None:
     """Make the protocols known to fsspec, where no other library has."""
     for one in FILESYSTEMS:
-        if one.protocol not in fsspec.registry:
-            fsspec.register_implementation(one.protocol, one)
+        if one.protocol not in registry and one.protocol not in known_implementations:
+            fsspec.register_implementation(one.protocol, f"{__name__}.{one.__name__}")
 
 
 register()
