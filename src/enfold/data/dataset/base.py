@@ -248,15 +248,15 @@ def _node(data: Any, info: DatasetInfo | None, fingerprint: str | None) -> Node:
                         "Dataset.from_dict, from_list, from_pandas or from_generator")
     features = Features.from_arrow_schema(data.schema)
     if info is not None and info.features is not None:
-        features = _agreed(info.features, features)
+        features = agreed(info.features, features)
     return Loaded(Frame.of(cast_table(data, features)), features, fingerprint=fingerprint)
 
 
-def _agreed(given: Features, found: Features) -> Features:
+def agreed(given: Features, found: Features) -> Features:
     """The features given with the order of the data's fields; raises where they differ."""
     if set(given) != set(found):
-        raise FeatureError(f"Dataset: info.features has the columns {list(given)}, and the data has "
-                           f"{list(found)}. External features info don't match the dataset. "
+        raise FeatureError(f"Dataset: info.features has the columns {list(given)}, and the data "
+                           f"has {list(found)}. External features info don't match the dataset. "
                            "Expected the same")
     ordered = Features({name: given[name] for name in found})
     if ordered.type != found.type:

@@ -47,8 +47,8 @@ class Columns(Reading):
         names = {column_mapping.get(name, name): name for name in self.column_names}
         if not all(column_mapping.values()) or len(names) != self.num_columns:
             raise DataError(f"rename_columns: got {dict(column_mapping)}, which leaves two columns "
-                            f"with one name, or one without. Columns: {self.column_names}. Expected "
-                            "new names that differ from each other and from all others")
+                            f"with one name, or one without. Columns: {self.column_names}. "
+                            "Expected new names that differ from each other and from all others")
         shown = self._kept_format(list(names), column_mapping)
         other = self._picked(names, "rename columns", new_fingerprint)
         other._format = shown
@@ -58,11 +58,11 @@ class Columns(Reading):
                    feature: Any = None) -> Self:
         """With a column more.  feature: what it holds; by default what its values show."""
         if name in self.features:
-            raise DataError(f"add_column: there is a column {name!r} already. Expected another name")
+            raise DataError(f"add_column: there is a column {name!r} already. Expected another")
         feature = feature if feature is not None else _shown(column, name)
         array = to_array(column, feature, column=name)
         if len(array) != self.num_rows:
-            raise _Length(f"add_column: got {len(array)} values for {name!r}. Expected "
+            raise _LengthError(f"add_column: got {len(array)} values for {name!r}. Expected "
                           f"{self.num_rows}, one per row")
         features = Features({**self.features, name: feature})
         node = Reshape([self._node], features, self._node.rows, "add column",
@@ -164,7 +164,7 @@ class Columns(Reading):
         return self._with(node, fingerprint)
 
 
-class _Length(DataError, pa.ArrowInvalid):  # type: ignore[misc]
+class _LengthError(DataError, pa.ArrowInvalid):  # type: ignore[misc]
     """A column of another length; also what pyarrow raises for that."""
 
 

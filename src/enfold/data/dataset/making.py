@@ -39,8 +39,8 @@ class Making(Base):
             arrays[name], found[name] = _column(name, mapping[name], feature, on_mixed_types)
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) > 1:
-            raise _Lengths(f"from_dict: the columns have different numbers of values: {lengths}. "
-                           "Expected one per row in each")
+            raise _LengthError(f"from_dict: the columns have different numbers of values: "
+                               f"{lengths}. Expected one per row in each")
         made = Features(found)
         table = pa.Table.from_arrays(list(arrays.values()), schema=made.arrow_schema)
         return cls._loaded(Frame.of(table), made, info, split)
@@ -90,7 +90,7 @@ class Making(Base):
         return cls(node, info, split)
 
 
-class _Lengths(DataError, pa.ArrowInvalid):  # type: ignore[misc]
+class _LengthError(DataError, pa.ArrowInvalid):  # type: ignore[misc]
     """Columns of different lengths; also what pyarrow raises for that."""
 
 

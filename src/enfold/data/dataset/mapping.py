@@ -85,8 +85,8 @@ class Functions(Rows):
         `pc.field("n") > 100`, which is many times faster.  See `map` for the rest.
         """
         if self._indexes:
-            raise DataError("filter: the dataset has search indexes, which would no longer fit. Do: "
-                            "drop_index() first, and add it again after")
+            raise DataError("filter: the dataset has search indexes, which would no longer fit. "
+                            "Do: drop_index() first, and add it again after")
         _checked_options("filter", num_proc, batch_size, False)
         settings = Settings(num_proc, desc, keep_in_memory, load_from_cache_file is not False,
                             "filter")
@@ -112,7 +112,7 @@ class Functions(Rows):
     def batch(self, batch_size: int | None = None, by_column: str | Sequence[str] | None = None,
               drop_last_batch: bool = False, num_proc: int | None = None,
               new_fingerprint: str | None = None) -> Self:
-        """Rows that are lists of `batch_size` rows, or of the rows with one value of `by_column`."""
+        """Rows that are lists: of `batch_size` rows, or of the rows with one value of `by_column`."""
         from enfold.data.dataset.batching import batched
 
         return batched(self, batch_size, by_column, drop_last_batch,  # type: ignore[no-any-return]

@@ -217,5 +217,5 @@ def one_of(name: str, value: Any, known: Iterable[Any]) -> None:
     """Raise `DataError` unless the value is among those known."""
     known = list(known)
     if value not in known:
-        raise DataError(f"{name}: got {value!r}{nearest(str(value), map(str, known))}. Expected one "
-                        f"of {', '.join(map(repr, known))}")
+        raise DataError(f"{name}: got {value!r}{nearest(str(value), map(str, known))}. Expected "
+                        f"one of {', '.join(map(repr, known))}")

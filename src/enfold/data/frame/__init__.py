@@ -1,4 +1,4 @@
-"""Frames: columns of one length, in memory or in mapped files, each behind row numbers of its own."""
+"""Frames: columns of one length, in memory or in mapped files, each behind its row numbers."""
 
 from enfold.data.frame.files import open_file, open_stream, read_memory, write
 from enfold.data.frame.frame import Column, Frame

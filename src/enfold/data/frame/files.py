@@ -88,6 +88,8 @@ class BatchWriter:
         """The next rows."""
         table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
         self.rows += table.num_rows
+        if not self.schema.names:  # rows without columns: nothing to write
+            return
         step = max(1, min(ROWS, BYTES * table.num_rows // max(1, table.nbytes)))
         for start in range(0, table.num_rows, step):
             piece = table.slice(start, step)
@@ -114,7 +116,4 @@ def one_batch(tables: list[pa.Table], schema: pa.Schema) -> pa.RecordBatch:
     for number, field in enumerate(schema):
         chunks = [chunk for table in tables for chunk in table.column(number).chunks]
         arrays.append(joined(chunks, field.type))
-    if not arrays:
-        count = sum(table.num_rows for table in tables)
-        return pa.RecordBatch.from_struct_array(pa.array([{}] * count, pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

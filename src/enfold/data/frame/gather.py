@@ -10,6 +10,7 @@ are grouped by chunk, taken from each, and put back in order:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,7 @@ class Chunks:
             self.back = pa.array(back)
         cuts = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), len(chunk)]
         self.pieces = [(int(chunk[first]), _local(rows[first:last], ends, int(chunk[first])))
-                       for first, last in zip(cuts, cuts[1:], strict=False) if last > first]
+                       for first, last in pairwise(cuts) if last > first]
 
     def take(self, column: pa.ChunkedArray) -> pa.Array:
         """The rows of a column."""

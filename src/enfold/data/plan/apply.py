@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 from enfold.data.cache import Lease, Store
@@ -18,7 +20,8 @@ from enfold.data.frame import Frame
 from enfold.data.plan import segments as written
 from enfold.data.plan.chunk import Result
 from enfold.data.plan.node import Node
-from enfold.data.plan.ops import ColumnsOp, MapOp
+from enfold.data.plan.ops import ColumnsOp, MapOp, UserOp
+from enfold.data.plan.passes import divisible, processes, run_pass, run_silently
 from enfold.data.plan.segments import Segment
 from enfold.data.plan.stages import Base, Stage, pipeline
 from enfold.data.plan.watch import Watch
@@ -45,6 +48,7 @@ class Apply(Node):
         self.done: list[Result] = []
         self.watch: Watch | None = None
         self.cacheable = True
+        self.pace = 0.0  # seconds per row of the first batch
         if settings.in_memory:
             self.durable = False
         if isinstance(op, ColumnsOp):
@@ -69,12 +73,22 @@ class Apply(Node):
         """Run the first batch, which tells the features; keep it."""
         chain, base = self._pending()
         stage = Stage(self.op, _stream(chain, base), record=self.done)
+        stage.limit = self._first()
+        began = perf_counter()
         while (chunk := stage.next()) is not None:
             if chunk.num_rows or not isinstance(self.op, MapOp):
                 break
         if self.done:
             self.features = self.done[-1].features
             self._rows = self._count()
+            self.pace = (perf_counter() - began) / max(1, self.done[0].rows_in)
+
+    def _first(self) -> int | None:
+        """How many rows the first batch may have: with ranks, those of the first worker."""
+        count, rows = self.settings.num_proc or 1, self.below.rows
+        if not (count > 1 and isinstance(self.op, UserOp) and self.op.call.with_rank and rows):
+            return None
+        return -(-rows // min(count, rows))
 
     @property
     def started_whole(self) -> bool:
@@ -126,9 +140,14 @@ class Apply(Node):
         for step in chain:
             if step.watch is not None:
                 step.watch.check(step.op.call.what, step.op.call.name)
-        if not self.durable:
+        if not self.durable and processes(chain) == 1:
             segments = self._pass(chain, base, None)
             return written.assemble(base, segments, self.features)
+        frame, self.features = self._load(self._written(chain, below, base))
+        return frame
+
+    def _written(self, chain: list[Apply], below: Node, base: Frame) -> Lease:
+        """The result in files: in the cache, or in a folder that goes when nobody holds it."""
         store = Store()
 
         def build(path: Path) -> None:
@@ -136,15 +155,17 @@ class Apply(Node):
             segments = self._pass(chain, base, path)
             written.save_layout(path, segments, self.features, below.fingerprint)
 
-        whole = self.cacheable and all(step.cacheable for step in chain)
-        if not whole:
-            lease = store.temporary(build)
-        else:
-            reuse = all(step.settings.reuse for step in chain)
-            key = self.fingerprint if reuse else f"{self.fingerprint}-{token_hex(4)}"
-            lease = store.obtain(key, build, note=self.label())
-        frame, self.features = self._load(lease)
-        return frame
+        if not (self.durable and all(step.cacheable for step in chain)):
+            return store.temporary(build)
+        reuse = all(step.settings.reuse for step in chain)
+        key = self.fingerprint if reuse else f"{self.fingerprint}-{token_hex(4)}"
+        return store.obtain(key, build, note=self.label())
+
+    def run_silently(self) -> None:
+        """Run a function that returns nothing over all rows."""
+        chain, below = self._fused()
+        with TemporaryDirectory(prefix="enfold-") as scratch:
+            run_silently(chain, below.frame(), Path(scratch))
 
     def _fused(self) -> tuple[list[Apply], Node]:
         chain: list[Apply] = [self]
@@ -153,12 +174,13 @@ class Apply(Node):
                 and (node.durable or not self.durable):
             chain.insert(0, node)
             node = node.below
+        if processes(chain) > 1 and (whole := divisible(chain)) < len(chain):
+            node, chain = chain[whole - 1], chain[whole:]
         return chain, node
 
     def _pass(self, chain: list[Apply], base: Frame, folder: Path | None) -> list[Segment]:
-        from enfold.data.plan.passes import run_pass
-
-        segments, features = run_pass(chain, base, folder)
+        with TemporaryDirectory(prefix="enfold-") as scratch:
+            segments, features = run_pass(chain, base, folder, Path(scratch))
         if features is not None:
             self.features = features
         return written.fill(segments, base, self.features, folder)

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from enfold.data.features import Features
 from enfold.data.features.value import Value
-from enfold.data.formatting import LazyBatch, LazyRow, View
 from enfold.data.fingerprint import freeze
+from enfold.data.formatting import LazyBatch, LazyRow, View
+from enfold.data.plan.touch import columns_read
 from enfold.errors import FunctionError
 
 
@@ -66,6 +67,13 @@ class Call:
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None))  # noqa: B004 - of an object that can be called
 
+    @cached_property
+    def reads(self) -> frozenset[str] | None:
+        """The columns that it reads of a row, and it does nothing else with it; None: not known."""
+        plain = self.format.type is None and self.format.columns is None \
+            and self.input_columns is None and not self.batched
+        return columns_read(self.function) if plain else None
+
     def frozen(self) -> Call:
         """With the function as it is now."""
         return replace(self, function=freeze(self.function))
@@ -113,8 +121,8 @@ def columns_of_rows(call: Call, rows: list[Any], results: list[Any]) -> Mapping[
         return None
     if type(None) in kinds:
         number = next(i for i, result in enumerate(results) if result is None)
-        raise FunctionError(f"{call.what}: {call.name} returned None for row {number} of a batch and "
-                            "a dict for others. Expected a dict for each row, or None for all")
+        raise FunctionError(f"{call.what}: {call.name} returned None for row {number} of a batch "
+                            "and a dict for others. Expected a dict for each row, or None for all")
     if all(map(is_frame, results)):
         return _below([table_from(result) for result in results])
     if not all(isinstance(result, Mapping) for result in results):
@@ -173,8 +181,8 @@ def bad_return(call: Call, value: Any) -> FunctionError:
     """The error for a return value of a kind that can't be stored."""
     columns = "a list per column" if call.batched else "a value per column"
     return FunctionError(
-        f"{call.what}: {call.name} returned {type(value).__name__} {_short(value)}. Expected a dict "
-        f"with {columns}, a pyarrow, pandas or polars table, or None to change nothing")
+        f"{call.what}: {call.name} returned {type(value).__name__} {_short(value)}. Expected a "
+        f"dict with {columns}, a pyarrow, pandas or polars table, or None to change nothing")
 
 
 def is_leaf(feature: Any) -> bool:
@@ -192,9 +200,9 @@ def _by_column(call: Call, results: Sequence[Mapping[str, Any]]) -> Mapping[str,
         number, odd = next((i, result) for i, result in enumerate(results)
                            if result.keys() != first.keys())
         raise FunctionError(
-            f"{call.what}: {call.name} returned the columns {list(odd)} for row {number} of a batch "
-            f"and {list(first)} for its first row. Expected the same columns for every row. Do: "
-            "return None for a value that is missing")
+            f"{call.what}: {call.name} returned the columns {list(odd)} for row {number} of a "
+            f"batch and {list(first)} for its first row. Expected the same columns for every row. "
+            "Do: return None for a value that is missing")
     return columns
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,17 +42,23 @@ class Chunk:
         names = {name: name for name in base.columns}
         return cls(base, range(start, stop), names, stop - start, features)
 
-    def table(self) -> pa.Table:
-        """All columns as a table."""
-        if self._table is None:
-            shared = [name for name in self.columns.values() if isinstance(name, str)]
-            read = self.read(list(dict.fromkeys(shared))) if shared else None
-            self._table = table_of({name: read.column(value) if isinstance(value, str) else value
-                                    for name, value in self.columns.items()}, self.num_rows)
-        return self._table
+    def table(self, names: Sequence[str] | None = None) -> pa.Table:
+        """All columns as a table, or those of these names."""
+        if names is None and self._table is not None:
+            return self._table
+        chosen = self.columns if names is None else {name: self.columns[name] for name in names}
+        shared = list(dict.fromkeys(name for name in chosen.values() if isinstance(name, str)))
+        read = self.read(shared)
+        table = table_of({name: read.column(value) if isinstance(value, str) else value
+                          for name, value in chosen.items()}, self.num_rows)
+        if names is None:
+            self._table = table
+        return table
 
     def read(self, names: Sequence[str]) -> Any:
         """Columns of the base at these rows."""
+        if not names:
+            return None
         if isinstance(self.origin, range):
             return self.base.slice(self.origin.start, self.origin.stop, names)
         return self.base.take(self.origin, names)  # type: ignore[arg-type]
@@ -125,7 +132,7 @@ class Result:
             return origin
         if isinstance(origin, range):
             return self.keep + origin.start
-        return origin[self.keep]
+        return origin[self.keep]  # type: ignore[no-any-return]
 
 
 def _stacked(arrays: Sequence[pa.Array]) -> pa.Array:
@@ -141,7 +148,7 @@ def _joined_origin(origins: Sequence[Origin]) -> Origin:
     if any(origin is None for origin in origins):
         return None
     ranges = [origin for origin in origins if isinstance(origin, range)]
-    if len(ranges) == len(origins) and all(
-            one.stop == other.start for one, other in zip(ranges[:-1], ranges[1:], strict=True)):
+    if len(ranges) == len(origins) and all(one.stop == other.start
+                                           for one, other in pairwise(ranges)):
         return range(ranges[0].start, ranges[-1].stop)
     return np.concatenate([np.asarray(origin, dtype=np.int64) for origin in origins])

@@ -32,6 +32,28 @@ class Outcome:
         self.columns, self.altered, self.removed, self.same = columns, altered, removed, same
 
 
+def reads(call: Call, features: Features) -> list[str] | None:
+    """The columns to decode for a function of which that is known: scalars only."""
+    if call.reads is None or not all(name in features and is_leaf(features[name])
+                                     for name in call.reads):
+        return None
+    return [name for name in features if name in call.reads]
+
+
+def run_reading(call: Call, table: pa.Table, start: int) -> Outcome:
+    """The function on rows of the columns that it reads and does nothing else with."""
+    rows = plain_rows(table)
+    return Outcome(columns_of_rows(call, rows, call.each(rows, start)), {}, set(), False)
+
+
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dicts of Python scalars."""
+    if not table.num_columns:
+        return [{} for _ in range(table.num_rows)]
+    columns = [to_list(table.column(number)) for number in range(table.num_columns)]
+    return to_rows(tuple(table.column_names), columns)
+
+
 def quick(call: Call, features: Features) -> bool:
     """Whether rows can be plain dicts: of Python scalars only, with nothing to decode."""
     return call.format.type is None and call.format.columns is None \
@@ -123,6 +145,6 @@ def _values(call: Call, name: str, rows: list[Any]) -> list[Any]:
 
 def _gone(call: Call, name: str, rows: list[Any]) -> str:
     if any(name in row for row in rows):
-        raise FunctionError(f"{call.what}: {call.name} deletes the column {name!r} of some rows and "
-                            "not of others. Expected the same columns for every row")
+        raise FunctionError(f"{call.what}: {call.name} deletes the column {name!r} of some rows "
+                            "and not of others. Expected the same columns for every row")
     return name

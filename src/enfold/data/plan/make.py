@@ -1,4 +1,4 @@
-"""Steps with functions of the user, added to a plan: what is run at once, and what is left for later.
+"""Steps with functions of the user, added to a plan: what is run at once, what is left for later.
 
 Run over all rows at once: a function that returns None (it is there for its side effects), that
 changes what it holds on to or draws random numbers, that holds on to what has no digest, or whose
@@ -57,7 +57,7 @@ def with_function(below: Node, op: UserOp, options: Any, settings: Settings, *,
         return node
     node.start()
     if isinstance(op, MapOp) and op.silent:
-        _run_silently(node)
+        node.run_silently()
         return below
     changed = watch.unhashable is None and watch.changed() is not None
     if changed and fingerprint is None:
@@ -79,10 +79,3 @@ def _without_key(node: Apply, why: Unhashable) -> None:
         _log.warning("the result of %s() is not cached, because its function has no digest: %s. "
                      "Do: pass new_fingerprint=, a name that you change when the function changes",
                      node.op.call.what, why)
-
-
-def _run_silently(node: Apply) -> None:
-    from enfold.data.plan.passes import run_silently
-
-    chain, below = node._fused()
-    run_silently(chain, below.frame())

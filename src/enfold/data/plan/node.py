@@ -31,7 +31,7 @@ class Node(ABC):
 
     def __init__(self, inputs: Sequence[Node], features: Features, rows: int | None) -> None:
         self.inputs, self.features, self._rows = tuple(inputs), features, rows
-        self.durable = any(node.durable for node in inputs)
+        self.durable: bool = any(node.durable for node in inputs)
         self.users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._frame: Frame | None = None
         self._lock = threading.RLock()
@@ -81,7 +81,7 @@ class Node(ABC):
 
 
 class Loaded(Node):
-    """Data that is there.  fingerprint: of its content; by default computed when it is asked for."""
+    """Data that is there.  fingerprint: of its content, by default computed when asked for."""
 
     def __init__(self, frame: Frame, features: Features, *, durable: bool = False,
                  fingerprint: str | None = None, origin: str = "") -> None:

@@ -20,11 +20,19 @@ from enfold.data.features.arrow import feature_of
 from enfold.data.features.build import infer
 from enfold.data.features.promote import is_null
 from enfold.data.formatting import View
-from enfold.data.formatting.pylists import to_list, to_rows
 from enfold.data.frame.gather import joined
 from enfold.data.plan.call import Call
 from enfold.data.plan.chunk import Chunk, Result
-from enfold.data.plan.given import Outcome, quick, run_batch, run_plain, run_rows
+from enfold.data.plan.given import (
+    Outcome,
+    plain_rows,
+    quick,
+    reads,
+    run_batch,
+    run_plain,
+    run_reading,
+    run_rows,
+)
 from enfold.errors import FunctionError
 
 ROWS = 1000  # decoded at once for a function of one row
@@ -74,11 +82,14 @@ class MapOp(UserOp):
         if outcome.columns is None:
             return self._nothing(chunk)
         if self.silent:
-            raise FunctionError(f"{self.call.what}: {self.call.name} returned columns for rows from "
-                                f"{start} on and None before. Expected one or the other")
+            raise FunctionError(f"{self.call.what}: {self.call.name} returned columns for rows "
+                                f"from {start} on and None before. Expected one or the other")
         return self._merged(chunk, outcome, start)
 
     def _outcome(self, chunk: Chunk, start: int) -> Outcome:
+        names = reads(self.call, chunk.features)
+        if names is not None:
+            return run_reading(self.call, chunk.table(names), start)
         table = chunk.table()
         if self.call.batched:
             return run_batch(self.call, self.view(chunk.features), table, start)
@@ -149,8 +160,9 @@ class MapOp(UserOp):
                       f"many. Do: add remove_columns={left}, or return these columns too")
         else:
             advice = f"others have {wanted}. Expected as many values in every column"
-        raise _Lengths(f"{self.call.what}: {self.call.name} returned {lengths[wrong]} values in column "
-                       f"{wrong!r} for rows {start} to {start + chunk.num_rows - 1}, and {advice}")
+        raise _LengthError(
+            f"{self.call.what}: {self.call.name} returned {lengths[wrong]} values in column "
+            f"{wrong!r} for rows {start} to {start + chunk.num_rows - 1}, and {advice}")
 
     def _shaped(self, chunk: Chunk, count: int, columns: dict[str, Any],
                 features: dict[str, Any]) -> Result:
@@ -167,8 +179,8 @@ class MapOp(UserOp):
             return features
         if set(self.out) != set(features):
             raise FunctionError(
-                f"{self.call.what}: {self.call.name} gave the columns {list(features)} for a batch, "
-                f"and {list(self.out)} before. Expected the same columns every time")
+                f"{self.call.what}: {self.call.name} gave the columns {list(features)} for a "
+                f"batch, and {list(self.out)} before. Expected the same columns every time")
         return Features({name: features[name] for name in self.out})
 
     def _as_given(self, chunk: Chunk,
@@ -176,8 +188,8 @@ class MapOp(UserOp):
         given: Features = self.given  # type: ignore[assignment]
         if set(given) != set(columns):
             raise CastError(
-                f"{self.call.what}: features= has the columns {list(given)}, and what comes out has "
-                f"{list(columns)}. Expected the same. Do: leave out the others with "
+                f"{self.call.what}: features= has the columns {list(given)}, and what comes out "
+                f"has {list(columns)}. Expected the same. Do: leave out the others with "
                 "remove_columns=, or add them to features=", list(columns), given)
         found = {}
         for name, feature in given.items():
@@ -188,7 +200,7 @@ class MapOp(UserOp):
         return found, dict(given)
 
 
-class _Lengths(FunctionError, pa.ArrowInvalid):  # type: ignore[misc]
+class _LengthError(FunctionError, pa.ArrowInvalid):  # type: ignore[misc]
     """Columns of different lengths; also what pyarrow raises for that."""
 
 
@@ -205,15 +217,15 @@ class FilterOp(UserOp):
         return kept(chunk, mask)
 
     def _mask(self, chunk: Chunk, start: int) -> np.ndarray:
-        table, call = chunk.table(), self.call
+        call = self.call
         if not call.batched:
-            if quick(call, chunk.features):
-                columns = [to_list(table.column(number)) for number in range(table.num_columns)]
-                rows = to_rows(tuple(table.column_names), columns)
+            names = reads(call, chunk.features)
+            if names is not None or quick(call, chunk.features):
+                rows = plain_rows(chunk.table(names))
             else:
-                rows = self.view(chunk.features).map_rows(table)
+                rows = self.view(chunk.features).map_rows(chunk.table())
             return np.fromiter(map(bool, call.each(rows, start)), dtype=bool, count=len(rows))
-        _, result = call.on_batch(self.view(chunk.features), table, start)
+        _, result = call.on_batch(self.view(chunk.features), chunk.table(), start)
         if isinstance(result, (pa.Array, pa.ChunkedArray)):
             result = result.to_pylist()
         mask = np.fromiter(map(bool, result), dtype=bool) if hasattr(result, "__iter__") else None

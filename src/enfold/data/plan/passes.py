@@ -1,30 +1,199 @@
-"""One pass over the data, in this process or over several."""
+"""One pass over the data, in this process or over several.
+
+    rows of the base    | head: what the first batches took | task | task | ... | task |
+    written             | 00000-00000.arrow | 00001-00000.arrow | ...
+
+A task is a stretch of rows whose borders no batch crosses, so that a function is given the same
+batches however many processes there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from enfold.data.features import Features
+from enfold.data.executor import Progress, run_parallel
+from enfold.data.features import Features, promote
 from enfold.data.frame import Frame
-from enfold.data.plan.segments import Segment, Writer, open_all
+from enfold.data.plan.chunk import Chunk
+from enfold.data.plan.job import PassJob, spilled
+from enfold.data.plan.ops import FilterOp, MapOp, UserOp
+from enfold.data.plan.segments import Segment, Writer, asdict_of, open_all
 from enfold.data.plan.stages import Base, pipeline
+from enfold.errors import FunctionError
+
+_TASKS = 16  # per process
+_LARGEST = 1 << 18  # rows in a task
+_SHOWN = 1000  # rows from which a progress bar is drawn
 
 
-def run_pass(chain: Sequence[Any], base: Frame,
-             folder: Path | None) -> tuple[list[Segment], Features | None]:
-    """(what was written, the features at the end); chain: steps, lowest first."""
-    writer = Writer(folder)
-    features = None
-    below = Base(base, chain[0].below.features)
-    for chunk in pipeline(chain, below):
-        features = chunk.features
-        writer.add(chunk)
+def run_pass(chain: Sequence[Any], base: Frame, folder: Path | None,
+             scratch: Path | None = None) -> tuple[list[Segment], Features | None]:
+    """(what was written, the features at the end).
+
+    chain: steps, lowest first.  folder: to write to, None for memory.  scratch: a folder for what
+    several processes need of the base; without it there is one process.
+    """
+    count = processes(chain)
+    with _bar(chain, base) as bar:
+        if count > 1 and scratch is not None:
+            return _parallel(chain, base, folder, scratch, count, bar)
+        writer = Writer(folder)
+        features = None
+        for chunk in _watched(chain, Base(base, chain[0].below.features), bar):
+            features = chunk.features
+            writer.add(chunk)
     return open_all(folder, writer.close()), features
 
 
-def run_silently(chain: Sequence[Any], base: Frame) -> None:
+def run_silently(chain: Sequence[Any], base: Frame, scratch: Path) -> None:
     """Run a function that returns nothing over all rows."""
-    for _ in pipeline(chain, Base(base, chain[0].below.features)):
-        pass
+    count = processes(chain)
+    with _bar(chain, base) as bar:
+        if count > 1:
+            _parallel(chain, base, None, scratch, count, bar)
+        else:
+            for _ in _watched(chain, Base(base, chain[0].below.features), bar):
+                pass
+
+
+def processes(chain: Sequence[Any]) -> int:
+    """How many processes were asked for."""
+    return max(step.settings.num_proc or 1 for step in chain)
+
+
+def divisible(chain: Sequence[Any]) -> int:
+    """How many steps of the chain, from its lowest on, can be run on stretches of rows.
+
+    After a step that changes the number of rows, nobody knows in which batch a row would be, nor
+    its number.
+    """
+    changed = False
+    for number, step in enumerate(chain):
+        op = step.op
+        if isinstance(op, UserOp) and changed and (op.call.batched or op.call.with_indices):
+            return number
+        changed = changed or changes_count(step)
+    return len(chain)
+
+
+def changes_count(step: Any) -> bool:
+    """Whether other numbers of rows may come out than go in."""
+    op = step.op
+    if isinstance(op, MapOp):
+        shares = bool(step.done) and any(isinstance(value, str)
+                                         for value in step.done[0].columns.values())
+        return op.call.batched and not shares
+    return not hasattr(op, "columns") or isinstance(op, FilterOp)
+
+
+def unit(chain: Sequence[Any]) -> int | None:
+    """Of how many rows a task must be a multiple; None where it can only be all."""
+    rows = 1
+    for step in chain:
+        if isinstance(step.op, UserOp) and step.op.call.batched:
+            if step.op.size is None:
+                return None
+            rows = math.lcm(rows, step.op.size)
+        if changes_count(step):
+            break
+    return rows
+
+
+def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: Path, count: int,
+              bar: Callable[[int], None]) -> tuple[list[Segment], Features | None]:
+    rows = unit(chain) or max(1, base.num_rows)
+    taken = sum(result.rows_in for result in chain[0].done)
+    head = min(base.num_rows, math.ceil(taken / rows) * rows)
+    ranked = any(isinstance(step.op, UserOp) and step.op.call.with_rank for step in chain)
+    spans = shards(base.num_rows, count, taken) if ranked else _spans(head, base.num_rows, rows,
+                                                                      count)
+    features = chain[0].below.features
+    writer = Writer(folder, f"{0:05d}-")
+    found: list[Features] = []
+    first = Base(base, features, 0, taken if ranked else head)
+    for chunk in _watched(chain, first, bar):
+        found.append(chunk.features)
+        if folder is not None:
+            writer.add(chunk)
+    written: dict[int, list[Segment]] = {0: writer.close()}
+
+    def keep(number: int, result: Any) -> None:
+        notes, shown = result
+        written[number + 1] = [Segment(**note) for note in notes]
+        found.extend([shown] if shown is not None else [])
+
+    job = PassJob(spilled(base, scratch), features, [step.op for step in chain], folder, ranked)
+    seconds = max(step.pace for step in chain) * (base.num_rows - first.stop)
+    tasks = [(number + 1, *span) for number, span in enumerate(spans)]
+    ranks = [rank for rank, _ in enumerate(spans)] if ranked else None
+    run_parallel(job, tasks, count, on_result=keep, on_progress=bar, seconds=seconds,
+                 here=not ranked, ranks=ranks)
+    segments = [segment for number in sorted(written) for segment in written[number]]
+    return open_all(folder, segments), _together(found)
+
+
+def _spans(start: int, stop: int, rows: int, count: int) -> list[tuple[int, int]]:
+    """Stretches of rows for tasks."""
+    wanted = max(1, min((stop - start) // (count * _TASKS), _LARGEST))
+    size = max(rows, wanted // rows * rows if wanted >= rows else rows)
+    if rows == 1:
+        size = max(size, min(1000, max(1, (stop - start) // (count * 2))))
+    return [(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def shards(rows: int, count: int, taken: int) -> list[tuple[int, int]]:
+    """One stretch per process, as `Dataset.shard` cuts them; the first less what is done."""
+    size, more = divmod(rows, count)
+    spans, start = [], 0
+    for number in range(count):
+        stop = start + size + (number < more)
+        spans.append((max(start, taken) if number == 0 else start, stop))
+        start = stop
+    return spans
+
+
+def _watched(chain: Sequence[Any], below: Base, bar: Callable[[int], None]) -> Iterator[Chunk]:
+    """The chunks that come out, the rows that went in told to a progress bar."""
+    at = below.at
+    for chunk in pipeline(chain, below):
+        bar(below.at - at)
+        at = below.at
+        yield chunk
+
+
+def _bar(chain: Sequence[Any], base: Frame) -> Progress:
+    step = chain[-1]
+    what = step.op.call.what.capitalize() if isinstance(step.op, UserOp) else step.label()
+    count = processes(chain)
+    name = step.settings.desc or (f"{what} (num_proc={count})" if count > 1 else what)
+    return _Quiet() if base.num_rows <= _SHOWN else Progress(base.num_rows, name)
+
+
+class _Quiet(Progress):
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def __enter__(self) -> Progress:
+        return self
+
+
+def _together(found: Sequence[Features]) -> Features | None:
+    """The features of all parts: those of a column of nulls give way to others."""
+    if not found:
+        return None
+    whole = found[0]
+    for features in found[1:]:
+        if features == whole and list(features) == list(whole):
+            continue
+        if set(features) != set(whole):
+            raise FunctionError(f"map: the function gave the columns {list(features)} for some "
+                                f"rows and {list(whole)} for others. Expected the same every time")
+        whole = Features({name: promote(whole[name], features[name], column=name)
+                          for name in whole})
+    return whole
+
+
+__all__ = ["asdict_of", "divisible", "processes", "run_pass", "run_silently", "unit"]

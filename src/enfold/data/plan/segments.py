@@ -1,4 +1,4 @@
-"""What a pass leaves behind: the new columns in Arrow files, and which rows of the base they go with.
+"""What a pass leaves behind: new columns in Arrow files, and the rows of the base they go with.
 
     <key>/data.arrow/00000.arrow     new columns, and "__rows__" where rows were dropped
                      layout.json     features, the base, and per segment: file, rows, shared columns
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,7 @@ class _Layout:
                        if isinstance(value, str) and name not in stored}
         self.spanned = isinstance(chunk.origin, range)
         names = [name for name in chunk.columns if name not in self.shared]
-        table = chunk.table().select(names)
-        self.table = table
+        table = self.table = chunk.table(names)
         if self.shared and not self.spanned:
             rows = pa.array(np.asarray(chunk.origin, dtype=np.int64))
             self.table = table_of({**dict(zip(names, table.columns, strict=True)), ROWS: rows},
@@ -136,7 +136,7 @@ class _OpenSegment:
 
 def save_layout(folder: Path, segments: Sequence[Segment], features: Features, base: str) -> None:
     """Write down what the files hold."""
-    notes = [{name: value for name, value in asdict_of(segment).items()} for segment in segments]
+    notes = [asdict_of(segment) for segment in segments]
     text = json.dumps({"base": base, "features": features.to_dict(), "names": list(features),
                        "segments": notes})
     (folder / LAYOUT).write_text(text)
@@ -163,10 +163,12 @@ def load_layout(folder: Path) -> tuple[list[Segment], Features, str]:
 
 def open_all(folder: Path | None, segments: list[Segment]) -> list[Segment]:
     """The segments with their files mapped."""
-    for segment in segments if folder is not None else ():
+    if folder is None:
+        return segments
+    for segment in segments:
         segment.path = str(folder / segment.file)
         segment.table = open_file(segment.path)
-        segment.span = tuple(segment.span) if segment.span is not None else None
+        segment.span = (segment.span[0], segment.span[1]) if segment.span else None
     return segments
 
 
@@ -220,8 +222,8 @@ def _rows(segments: Sequence[Segment]) -> np.ndarray | range:
     """The rows of the base that the whole result is of."""
     origins = [segment.origin() for segment in segments]
     spans = [origin for origin in origins if isinstance(origin, range)]
-    if len(spans) == len(origins) and all(one.stop == other.start for one, other
-                                          in zip(spans[:-1], spans[1:], strict=True)):
+    if len(spans) == len(origins) and all(one.stop == other.start
+                                          for one, other in pairwise(spans)):
         return range(spans[0].start, spans[-1].stop)
     if len(origins) == 1:
         return origins[0]  # type: ignore[return-value]

@@ -60,6 +60,7 @@ class Stage:
                  record: list[Result] | None = None) -> None:
         self.op, self.below, self.replay = op, below, deque(done)
         self.position, self.record = start, record
+        self.limit: int | None = None  # of rows in a batch, less than the step wants
         self.waiting: deque[Chunk] = deque()
 
     def next(self) -> Chunk | None:
@@ -78,9 +79,11 @@ class Stage:
         return result.on(chunk)  # type: ignore[arg-type]
 
     def _batch(self) -> Chunk | None:
-        chunk = self.below.read(self.op.size)
-        if chunk is None or (self.op.drop_last and self.op.size is not None
-                             and chunk.num_rows < self.op.size):
+        size = self.op.size
+        if self.limit is not None:
+            size = self.limit if size is None else min(size, self.limit)
+        chunk = self.below.read(size)
+        if chunk is None or (self.op.drop_last and size is not None and chunk.num_rows < size):
             return None
         return chunk
 
