@@ -164,7 +164,9 @@ class Reading(Base):
     def _table(self, key: Any) -> pa.Table:
         """The rows of a slice or of row numbers."""
         frame = self._frame
-        rows = row_numbers(key, frame.num_rows)
+        rows = _stretch(key, frame.num_rows) if isinstance(key, list) else None
+        if rows is None:
+            rows = row_numbers(key, frame.num_rows)
         if isinstance(rows, range) and rows.step == 1:
             return frame.slice(rows.start, rows.stop)
         return frame.take(np.asarray(rows, dtype=np.int64))
@@ -197,6 +199,17 @@ class Reading(Base):
 
     def _getitem(self, key: Any, **kwargs: Any) -> Any:
         return self.with_format(**kwargs)[key] if kwargs else self[key]
+
+
+def _stretch(numbers: list[Any], count: int) -> range | np.ndarray | None:
+    """A list of row numbers, as a range where they follow each other; None if it is odd."""
+    rows = np.asarray(numbers)
+    if rows.dtype.kind != "i" or rows.ndim != 1 or rows.min() < 0 or rows.max() >= count:
+        return None
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all():
+        return range(first, last + 1)
+    return rows
 
 
 class _Readers:
