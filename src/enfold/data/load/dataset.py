@@ -169,7 +169,8 @@ def load_from_disk(dataset_path: Any, keep_in_memory: bool | None = None,
     keep_in_memory: read it into memory rather than map its files.  storage_options: of the URL's
     fsspec filesystem.  Raises FileNotFoundError for a folder that is no such thing.
     """
-    from enfold.data.dataset import Dataset, DatasetDict
+    from enfold.data.dataset import Dataset
+    from enfold.data.dict import DatasetDict
     from enfold.lazy import require
     place = os.fspath(dataset_path)
     system, folder = require("fsspec").core.url_to_fs(place, **(storage_options or {}))

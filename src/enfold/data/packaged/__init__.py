@@ -41,7 +41,7 @@ def import_main_class(module_path: str) -> Any:
     found = [one for one in vars(module).values() if isclass(one)
              and issubclass(one, DatasetBuilder) and not isabstract(one)]
     own = [one for one in found if one.__module__ == module_path]
-    return (own or found or [None])[0]
+    return next(iter(own or found), None)
 
 
 def module_hash(name: str) -> str:
@@ -96,8 +96,9 @@ def infer_module_for_data_files(data_files: Mapping[str, Sequence[str]], path: s
     if name is None:
         within = f" in {path}" if path else ""
         some = [file.rsplit("/", 1)[-1] for many in data_files.values() for file in many][:5]
+        got = f" Got {some}." if some else ""
         raise DataFilesNotFoundError(
-            f"No (supported) data files found{within}. Got {some}. Expected one of the extensions "
+            f"No (supported) data files found{within}.{got} Expected one of the extensions "
             f"{known_extensions()[:12]}, ... Do: name the format, as in load_dataset('csv', "
             f"data_files=...)")
     return name, options

@@ -77,7 +77,7 @@ class SourceBuilder(ArrowBasedBuilder):
             raise DataError(f"At least one data file must be specified, but got "
                             f"data_files={self.config.data_files}. Do: pass data_files= or "
                             f"data_dir=")
-        given = self.config.data_files
+        given = {name: list(files) for name, files in self.config.data_files.items()}
         found = dl_manager.download(given)
         return {name: [_unpacked(dl_manager, one, path) if self.ARCHIVES else path
                        for one, path in zip(given[name], paths, strict=True)]

@@ -14,8 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from enfold.data import config
-from enfold.data.builder import ArrowBasedBuilder, BuilderConfig, Key
+from enfold.data.builder import ArrowBasedBuilder, BuilderConfig, Key, cache_root
 from enfold.data.features import Features
 from enfold.data.frame import open_file
 from enfold.data.info import DatasetInfo
@@ -34,14 +33,10 @@ def cached_folders(name: str, cache_dir: Any = None, config_id: str = "*") -> li
     """The folders of prepared configurations of a dataset or repository, oldest first."""
     *namespace, last = name.split("/")
     place = "___".join([*namespace, camelcase_to_snakecase(last)])
-    root = glob.escape(_root(cache_dir))
+    root = glob.escape(cache_root(cache_dir))
     found = [Path(path) for one in [place, *([] if namespace else [f"*___{place}"])]
              for path in glob.glob(os.path.join(root, one, config_id, "*", "*"))]
     return sorted((path for path in found if path.is_dir()), key=_time)
-
-
-def _root(cache_dir: Any) -> str:
-    return os.path.expanduser(str(cache_dir or config.setting("HF_DATASETS_CACHE")))
 
 
 def _time(folder: Path) -> float:

@@ -25,8 +25,7 @@ from enfold.data.features import ClassLabel, Features, cast_table
 from enfold.data.info import DatasetInfo
 from enfold.data.packaged.base import SourceBuilder, SourceConfig
 from enfold.data.packaged.filenames import media_features, with_paths
-from enfold.data.sources import READERS, Source
-from enfold.data.sources.opening import DataFile
+from enfold.data.sources import READERS, Source, expand
 from enfold.data.splits import SplitGenerator
 from enfold.errors import DataError
 
@@ -37,8 +36,8 @@ METADATA_FORMATS = {".csv": "csv", ".jsonl": "json", ".parquet": "parquet"}
 
 @dataclass
 class FolderBasedBuilderConfig(SourceConfig):
-    """drop_labels: None has labels where all files are equally deep, in more than one folder, and
-    there is no metadata; False always, True never.  drop_metadata: leave metadata files unread.
+    """drop_labels: where there is no metadata, None has labels if all files are equally deep, in
+    more than one folder, False always, True never.  drop_metadata: leave metadata files unread.
 
     metadata_filenames: their names, metadata.csv, .jsonl and .parquet by default.  filters: as of
     Parquet, on the metadata, or the paths where there is none.  decode_num_threads: for streams.
@@ -120,11 +119,11 @@ class FolderBasedBuilder(SourceBuilder):
     def _labels(self, media: Sequence[tuple[str, str]], metadata: bool) -> list[str] | None:
         """The names of the labels, None where there are to be none."""
         drop = self.config.drop_labels
-        if drop or (metadata and not self.config.drop_metadata):
+        if drop or metadata:
             return None
         found = {_folder(name) for name, _ in media}
         depths = {name.replace("\\", "/").count("/") for name, _ in media}
-        if drop is None and (metadata or len(found) < 2 or len(depths) != 1):
+        if drop is None and (len(found) < 2 or len(depths) != 1):
             return None
         return sorted(found)
 
@@ -149,7 +148,7 @@ class FolderBasedBuilder(SourceBuilder):
     def _metadata(self, files: Sequence[str]) -> Source:
         format_ = METADATA_FORMATS[os.path.splitext(_name(files[0]))[1]]
         keep = {"filters": self.config.filters} if format_ == "parquet" else {}
-        found = [DataFile(path, None, storage_of(path, self)) for path in files]
+        found = [one for path in files for one in expand(path, storage_of(path, self))]
         return Source(READERS[format_](None, **keep), found, strict=self.config.strict,
                       known=self._known)
 

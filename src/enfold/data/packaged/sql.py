@@ -54,7 +54,7 @@ class SqlConfig(SourceConfig):
             _log.info("sql: what a %s holds can't be hashed, so the result is not found again. "
                       "Do: pass con= as a URL", type(given["con"]).__name__)
             given["con"] = id(given["con"])
-        return super().create_config_id(given, custom_features)
+        return str(super().create_config_id(given, custom_features))
 
 
 class Sql(SourceBuilder):
