@@ -23,12 +23,12 @@ def create(builder: DatasetBuilder, config_name: str | None, custom_features: Fe
     if not made.name or not made.version:
         raise DataError(f"{type(made).__name__}: name is {made.name!r} and version "
                         f"{made.version!r}. Expected both")
-    made._resolve_data_files(builder.base_path, builder._downloads())
     if config_id is None:
         config_id = made.create_config_id(given, custom_features=custom_features)
     if config_id in known and made != known[config_id]:
         raise DataError(f"Cannot name a custom configuration {config_id!r} as an available one. "
                         f"Do: change the name. Available: {list(known)}")
+    made._resolve_data_files(builder.base_path, builder._downloads())
     return made, config_id
 
 
