@@ -9,10 +9,16 @@ import logging
 import os
 from logging import CRITICAL, DEBUG, ERROR, FATAL, INFO, NOTSET, WARN, WARNING
 
+from enfold.data.executor.progress import (
+    disable_progress_bar,
+    enable_progress_bar,
+    is_progress_bar_enabled,
+)
 from enfold.errors import ArgumentError
 
 __all__ = ["CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "NOTSET", "WARN", "WARNING",
-           "disable_propagation", "enable_propagation", "get_logger", "get_verbosity",
+           "disable_progress_bar", "disable_propagation", "enable_progress_bar",
+           "enable_propagation", "get_logger", "get_verbosity", "is_progress_bar_enabled",
            "set_verbosity", "set_verbosity_debug", "set_verbosity_error", "set_verbosity_info",
            "set_verbosity_warning"]
 

@@ -7,9 +7,21 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 from warnings import warn
 
+from enfold.data.executor import progress as _tqdm
+from enfold.data.executor import tqdm
+from enfold.data.executor.progress import (
+    are_progress_bars_disabled,
+    disable_progress_bar,
+    disable_progress_bars,
+    enable_progress_bar,
+    enable_progress_bars,
+    is_progress_bar_enabled,
+)
 from enfold.data.version import Version
 
-__all__ = ["Version", "experimental"]
+__all__ = ["Version", "_tqdm", "are_progress_bars_disabled", "disable_progress_bar",
+           "disable_progress_bars", "enable_progress_bar", "enable_progress_bars",
+           "experimental", "is_progress_bar_enabled", "tqdm"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
