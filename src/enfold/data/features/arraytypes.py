@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,8 +50,7 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage: pa.DataType, arguments: bytes) -> ArrayType:
-        shape, dtype = json.loads(arguments)
-        return cls(shape, dtype)
+        return _deserialized(cls, bytes(arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.shape, self.value_type)
@@ -83,6 +83,12 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
                 count *= size
             level = level.flatten()
         return None
+
+
+@lru_cache(maxsize=256)
+def _deserialized(kind: type[ArrayType], arguments: bytes) -> ArrayType:
+    """The type; kept, as pyarrow asks for it anew whenever a column or chunk is touched."""
+    return kind(*json.loads(arguments))
 
 
 class Array2DExtensionType(ArrayType):

@@ -27,13 +27,16 @@ def to_block(column: Column) -> np.ndarray | None:
 
     None also where something is null, and for no rows.
     """
+    arrays = chunks(column)
+    if len(arrays) == 1:
+        return _block(arrays[0]) if len(arrays[0]) else None
     if _sizes(column.type) is None:
         return None
-    blocks = [_block(chunk) for chunk in chunks(column) if len(chunk)]
+    blocks = [_block(array) for array in arrays if len(array)]
     known = [block for block in blocks if block is not None]
     if not blocks or len(known) < len(blocks) or len({block.shape[1:] for block in known}) > 1:
         return None
-    return known[0] if len(known) == 1 else np.concatenate(known)
+    return np.concatenate(known)
 
 
 def chunks(column: Column) -> list[pa.Array]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from enfold.data.features import Features
 from enfold.data.formatting.formatter import Tokens
-from enfold.data.formatting.tensors import TensorFormatter
+from enfold.data.formatting.tensors import TensorFormatter, number_kind
 from enfold.errors import DataError
 from enfold.lazy import require
 
@@ -38,8 +38,8 @@ class JaxFormatter(TensorFormatter):
 
     def tensor(self, array: Any) -> Any:
         default: dict[str, Any] = {}
-        kind = array.dtype.kind if isinstance(array, (np.ndarray, np.number)) else ""
-        if kind in ("i", "u"):
+        kind = number_kind(array)
+        if kind == "i":
             wide = self._jax.config.jax_enable_x64
             default = {"dtype": self._numpy.int64 if wide else self._numpy.int32}
         elif kind == "f":

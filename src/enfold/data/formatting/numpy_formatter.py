@@ -9,7 +9,7 @@ import numpy as np
 from enfold.data.features import Features
 from enfold.data.formatting.formatter import Tokens
 from enfold.data.formatting.pylists import Column, to_list
-from enfold.data.formatting.tensors import TensorFormatter
+from enfold.data.formatting.tensors import TensorFormatter, number_kind
 
 
 class NumpyFormatter(TensorFormatter):
@@ -52,6 +52,5 @@ class NumpyFormatter(TensorFormatter):
 
 
 def _default(array: Any) -> dict[str, Any]:
-    kind = array.dtype.kind if isinstance(array, np.ndarray) else ""
-    return {"dtype": np.int64} if kind in ("i", "u", "m") else \
-        {"dtype": np.float32} if kind == "f" else {}
+    kind = number_kind(array)
+    return {"dtype": np.int64 if kind == "i" else np.float32} if kind else {}

@@ -125,6 +125,12 @@ class TensorFormatter(Formatter):
                               "out of the format, with_format(.., columns=[..])") from error
 
 
+def number_kind(value: Any) -> str:
+    """What a numpy array or scalar holds: "i" for integers and durations, "f", or ""."""
+    kind = value.dtype.kind if isinstance(value, (np.ndarray, np.number)) else ""
+    return "i" if kind in ("i", "u", "m") else "f" if kind == "f" else ""
+
+
 def _is_number(value: Any) -> bool:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.dtype.kind in "biuf"

@@ -9,7 +9,7 @@ import numpy as np
 from enfold.data.features import Features
 from enfold.data.formatting.formatter import Tokens
 from enfold.data.formatting.pylists import Column, to_list
-from enfold.data.formatting.tensors import TensorFormatter
+from enfold.data.formatting.tensors import TensorFormatter, number_kind
 from enfold.lazy import require
 
 
@@ -27,8 +27,8 @@ class TFFormatter(TensorFormatter):
 
     def tensor(self, array: Any) -> Any:
         default: dict[str, Any] = {}
-        kind = array.dtype.kind if isinstance(array, (np.ndarray, np.number)) else ""
-        if kind in ("i", "u"):
+        kind = number_kind(array)
+        if kind == "i":
             default = {"dtype": self._tf.int64}
         elif kind == "f":
             default = {"dtype": self._tf.float32}

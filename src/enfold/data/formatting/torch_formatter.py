@@ -8,8 +8,10 @@ import numpy as np
 
 from enfold.data.features import Features
 from enfold.data.formatting.formatter import Tokens
-from enfold.data.formatting.tensors import TensorFormatter
+from enfold.data.formatting.tensors import TensorFormatter, number_kind
 from enfold.lazy import require
+
+_LARGE = 1 << 14  # bytes of a row: a copy then costs more than a call of torch
 
 
 class TorchFormatter(TensorFormatter):
@@ -23,8 +25,8 @@ class TorchFormatter(TensorFormatter):
 
     def tensor(self, array: Any) -> Any:
         default: dict[str, Any] = {}
-        kind = array.dtype.kind if isinstance(array, (np.ndarray, np.number)) else ""
-        if kind in ("i", "u"):
+        kind = number_kind(array)
+        if kind == "i":
             default = {"dtype": self._torch.int64}
             if array.dtype in (np.uint16, np.uint32):
                 array = array.astype(np.int64)
@@ -46,7 +48,9 @@ class TorchFormatter(TensorFormatter):
         return items
 
     def unbind(self, block: np.ndarray) -> list[Any]:
-        # a view would be pickled, and kept in memory, with all the others
+        # a view would be pickled, and kept in memory, with all the other rows
+        if len(block) == 1 or block[0].nbytes > _LARGE:
+            return [self.tensor(row) for row in block]
         return [row.clone() for row in self.tensor(block).unbind()]
 
     def _array(self, value: Any) -> Any:

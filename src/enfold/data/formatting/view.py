@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from enfold.data.features import Features
@@ -18,6 +18,8 @@ from enfold.data.formatting.formatter import (
 from enfold.data.formatting.lazydicts import LazyBatch
 from enfold.data.formatting.registry import get_format_type_from_alias, get_formatter
 from enfold.data.formatting.tensors import TensorFormatter
+
+_AT_ONCE = 4 << 20  # bytes
 
 
 class View:
@@ -56,6 +58,13 @@ class View:
             return self.formatter.format_rows(table)
         rows = self.formatter.format_rows(self._shown(table))
         return self._all_with_others(rows, table)
+
+    def iterate(self, table: Table) -> Iterator[Any]:
+        """The rows one after the other, as many made at once as fit in a few megabytes."""
+        count = table.num_rows
+        size = max(1, min(1000, _AT_ONCE * count // max(table.nbytes, 1)))
+        for start in range(0, count, size):
+            yield from self.rows(table.slice(start, size))
 
     def batch(self, table: Table) -> Any:
         """The rows as one batch: a dict of columns, a data frame or a table."""
