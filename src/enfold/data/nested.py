@@ -35,5 +35,6 @@ def _filled(data: Any, values: Iterator[Any]) -> Any:
     if isinstance(data, dict):
         return {key: _filled(value, values) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return type(data)([_filled(value, values) for value in data])
+        filled = [_filled(value, values) for value in data]
+        return tuple(filled) if isinstance(data, tuple) else filled
     return next(values)
