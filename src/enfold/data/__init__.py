@@ -34,7 +34,8 @@ _PLACES = {
         "get_dataset_infos get_dataset_split_names load_dataset load_dataset_builder",
     "enfold.data.cache": "disable_caching enable_caching is_caching_enabled",
     "enfold.data.executor":
-        "are_progress_bars_disabled disable_progress_bars enable_progress_bars",
+        "are_progress_bars_disabled disable_progress_bar disable_progress_bars "
+        "enable_progress_bar enable_progress_bars is_progress_bar_enabled tqdm",
     "enfold.data.plan": "set_eager",
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names.split()}
