@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from datasets import DownloadConfig as RealConfig
@@ -25,6 +26,10 @@ from enfold.data.download.paths import xopen
 from enfold.errors import DataError, DataFileError
 
 
+def read(path):
+    return Path(path).read_text()
+
+
 @pytest.fixture
 def manager(tmp_path):
     return DownloadManager(base_path=str(tmp_path), download_config=DownloadConfig(
@@ -40,8 +45,8 @@ def test_downloads_are_kept_by_url(manager, remote, tmp_path, form):
     again = manager.download(form(url))
     path = str(tmp_path / "cache" / sha256(url.encode()).hexdigest())
     assert found == again == form(path)
-    assert open(path).read() == "hello" and remote.counts == {"/data/a.txt": 1}
-    assert json.load(open(f"{path}.json")) == {"url": url, "etag": None}
+    assert read(path) == "hello" and remote.counts == {"/data/a.txt": 1}
+    assert json.loads(read(f"{path}.json")) == {"url": url, "etag": None}
     assert sorted(os.listdir(tmp_path / "cache")) == sorted(
         [os.path.basename(path), os.path.basename(path) + ".json"])
     assert manager.downloaded_size == 5 and manager.downloaded_paths == {url: path}
@@ -59,10 +64,10 @@ def test_forced_and_many_downloads(manager, remote, tmp_path):
     urls = [f"memory://data/{number}" for number in range(20)]
     for number, url in enumerate(urls):
         remote.pipe(url.removeprefix("memory:/"), str(number).encode())
-    assert [open(path).read() for path in manager.download(urls)] == list(map(str, range(20)))
+    assert [read(path) for path in manager.download(urls)] == list(map(str, range(20)))
     manager.download_config.force_download = True
     remote.pipe("/data/0", b"new")
-    assert open(manager.download(urls[0])).read() == "new" and remote.counts["/data/0"] == 2
+    assert read(manager.download(urls[0])) == "new" and remote.counts["/data/0"] == 2
 
 
 def test_an_etag_tells_that_a_file_changed(manager, remote, monkeypatch):
@@ -76,9 +81,9 @@ def test_an_etag_tells_that_a_file_changed(manager, remote, monkeypatch):
     assert manager.download("memory://data/c") == first
     tag[0] = "y"
     remote.pipe("/data/c", b"2")
-    assert open(manager.download("memory://data/c")).read() == "2" and open(first).read() == "1"
+    assert read(manager.download("memory://data/c")) == "2" and read(first) == "1"
     manager.download_config.local_files_only = True
-    assert open(manager.download("memory://data/c")).read() in "12"
+    assert read(manager.download("memory://data/c")) in "12"
 
 
 def test_no_request_is_made_offline(manager, remote, monkeypatch):
@@ -98,13 +103,13 @@ def test_a_lost_connection_is_tried_again(manager, remote, monkeypatch):
 
     def failing(self, rpath, lpath, **kwargs):
         if not lost:
-            lost.append(open(lpath, "wb").write(b"half"))
+            lost.append(Path(lpath).write_bytes(b"half"))
             raise ConnectionResetError("gone")
         return fetch(self, rpath, lpath, **kwargs)
 
     monkeypatch.setattr(type(remote), "get_file", failing)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    assert open(manager.download("memory://data/e")).read() == "1"
+    assert read(manager.download("memory://data/e")) == "1"
     lost.clear()
     manager.download_config.force_download = True
     manager.download_config.max_retries = 0
@@ -151,7 +156,7 @@ def test_compressed_files(manager, packed, content, extension, fly):
 def test_archives(manager, archive, content, kind):
     path = str(archive(kind))
     folder = manager.extract({"train": path})["train"]
-    assert open(f"{folder}/deep/b.txt").read() == content
+    assert read(f"{folder}/deep/b.txt") == content
     assert [os.path.relpath(one, folder) for one in manager.iter_files(folder)] == [
         "a.txt", "deep/b.txt"]
     os.remove(f"{folder}/a.txt")

@@ -45,7 +45,7 @@ def test_named_splits_are_strings():
 
 @pytest.mark.parametrize("name", ["a-b", "", "a b", "train[:10%]+-", "."])
 def test_names_that_are_none(name):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="Split name should match"):
         datasets.NamedSplit(name)
     with pytest.raises(DataError, match="Split name should match"):
         NamedSplit(name)

@@ -104,8 +104,9 @@ def xopen(file: Any, mode: str = "r", *args: Any, download_config: Any = None,
             system, inner = filesystem(path, download_config)
             opened = system.open(inner, mode, *args, **kwargs)
         except FileNotFoundError as error:
-            raise PathMissing(f"{path} was not found. Do: check the URL; for a private or gated "
-                              f"repository of the Hub, log in with `hf auth login`") from error
+            raise PathMissing(f"{path} was not found ({error}). Do: check the URL; for a private "
+                              f"or gated repository of the Hub, log in with `hf auth login`"
+                              ) from error
         except (ConnectionError, TimeoutError) as error:
             if attempt == config.STREAMING_OPEN_MAX_RETRIES:
                 raise
