@@ -17,6 +17,7 @@ from enfold.data.streaming.columns import Fitted
 from enfold.data.streaming.dataset import IterableDataset
 from enfold.data.streaming.interleave import FIRST, STRATEGIES, Interleaved
 from enfold.data.streaming.node import Node
+from enfold.data.streaming.present import alike
 from enfold.data.streaming.several import Beside, Concatenated, unique
 from enfold.data.streaming.workers import DistributedConfig
 from enfold.errors import DataError
@@ -34,7 +35,7 @@ def concatenate_iterable(dsets: Sequence[IterableDataset], info: DatasetInfo | N
     dsets = _resolved(dsets, "concatenating")
     if axis:
         unique([name for ds in dsets for name in ds.column_names or ()])
-    nodes = tuple(ds._ex_iterable for ds in dsets)
+    nodes = alike(ds._ex_iterable for ds in dsets)
     node: Node = Beside(nodes) if axis else Concatenated(nodes)
     return _combined(node, dsets, info, split, _shared_format(dsets))
 
@@ -54,7 +55,7 @@ def interleave_iterable(datasets: Sequence[IterableDataset],
                         f"stopping_strategy, one of {', '.join(STRATEGIES)}")
     datasets = _resolved(datasets, "interleaving")
     features = _aligned(datasets)
-    children: tuple[Node, ...] = tuple(ds._ex_iterable for ds in datasets)
+    children = alike(ds._ex_iterable for ds in datasets)
     if all(child.arrow for child in children):
         children = tuple(Fitted(child, features) for child in children)
     generator = None if probabilities is None else np.random.default_rng(seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any, TypeAlias, TypeVar
 
@@ -38,7 +38,9 @@ class Origin(Node):
         return len(self.shards)
 
     def _with(self: T, shards: Sequence[Any]) -> T:
-        return replace(self, shards=tuple(shards))
+        other = copy(self)  # dataclasses.replace would call the constructor of a subclass
+        object.__setattr__(other, "shards", tuple(shards))
+        return other
 
     def shuffled(self, generator: np.random.Generator) -> Node:
         order = arguments.order(len(self.shards), deepcopy(generator))

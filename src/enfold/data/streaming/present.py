@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from enfold.data.features import Features, cast_table, to_array
-from enfold.data.formatting import View, get_formatter
+from enfold.data.formatting import View, get_formatter, to_list, to_rows
 from enfold.data.streaming.node import Batcher, Chunk, Cursor, Node, Over, Remaking, Row, State
 
 WINDOW = 1000  # rows decoded at once
@@ -144,6 +144,46 @@ class _Tabling(Remaking):
 
     def where(self) -> dict[str, Any]:
         return {"child": self.rows.state()}
+
+
+@dataclass(frozen=True, eq=False)
+class Rowed(Over):
+    """Tables as rows, as they are stored: for streams of tables among streams of rows."""
+
+    @property
+    def arrow(self) -> bool:
+        return False
+
+    @property
+    def by_row(self) -> bool:
+        return True
+
+    def open(self, state: State = None) -> Cursor:
+        return _Rowing(self, state)
+
+
+class _Rowing(Remaking):
+
+    def __init__(self, node: Rowed, state: State) -> None:
+        super().__init__(state)
+        self.tables = Batcher(node.child.open(state and state["child"]))
+
+    def make(self) -> Chunk | None:
+        table = self.tables.take(WINDOW)
+        if table is None:
+            return None
+        return to_rows(tuple(table.column_names), map(to_list, table.columns))
+
+    def where(self) -> dict[str, Any]:
+        return {"child": self.tables.state()}
+
+
+def alike(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """Nodes that are put together: all of tables, or all of rows."""
+    nodes = tuple(nodes)
+    if all(node.arrow for node in nodes):
+        return nodes
+    return tuple(Rowed(node) if node.arrow else node for node in nodes)
 
 
 def transposed(rows: list[Row]) -> dict[str, list[Any]]:
