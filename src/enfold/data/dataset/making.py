@@ -11,6 +11,7 @@ import pyarrow as pa
 from enfold.data.dataset.base import Base
 from enfold.data.features import Features, feature_of, to_array
 from enfold.data.features.build import infer
+from enfold.data.features.mixed import infer_mixed
 from enfold.data.frame import Frame, open_file, open_stream, read_memory
 from enfold.data.info import DatasetInfo
 from enfold.data.plan import Loaded
@@ -113,21 +114,19 @@ def _column(name: str, values: Any, feature: Any, on_mixed_types: str | None) ->
         return to_array(values, feature, column=name), feature
     if not hasattr(values, "__len__"):
         values = list(values)
-    if on_mixed_types == "use_json":
-        from enfold.data.features.mixed import infer_mixed
-
-        feature = infer_mixed(values, name)
-    else:
-        if on_mixed_types is not None:
-            raise DataError(f"from_dict: on_mixed_types={on_mixed_types!r}. Expected 'use_json' or "
-                            "None")
-        feature = _shown(values, name)
+    feature = infer_mixed(values, name) if mixed_given("from_dict", on_mixed_types) else \
+        _shown(values, name)
     return to_array(values, feature, column=name), feature
+
+
+def mixed_given(what: str, on_mixed_types: str | None) -> bool:
+    """Whether values of several types become Json; raises for what is no such option."""
+    if on_mixed_types not in (None, "use_json"):
+        raise DataError(f"{what}: on_mixed_types={on_mixed_types!r}. Expected 'use_json' or None")
+    return on_mixed_types is not None
 
 
 def _shown(values: Any, name: str) -> Any:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return feature_of(values.type)
     return infer(values, name)
-
-

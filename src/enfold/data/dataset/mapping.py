@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+from enfold.data.dataset.making import mixed_given
 from enfold.data.dataset.reading import columns_given
 from enfold.data.dataset.rows import Rows
 from enfold.data.features import Features
@@ -35,13 +36,15 @@ class Functions(Rows):
             disable_nullable: bool = False, fn_kwargs: Mapping[str, Any] | None = None,
             num_proc: int | None = None, suffix_template: str | None = None,
             new_fingerprint: str | None = None, desc: str | None = None,
-            try_original_type: bool | None = True, lazy: bool | None = None) -> Self:
+            try_original_type: bool | None = True, on_mixed_types: str | None = "use_json",
+            lazy: bool | None = None) -> Self:
         """The rows with what `function` returns for each, or for each batch.
 
         function(row, [index], [rank], **fn_kwargs) -> dict of columns, a table, or None to change
         nothing.  batched: function(batch of `batch_size` rows; None: all) -> dict of lists, of any
         number of rows.  input_columns: passed as arguments instead of the row.  features: of what
-        comes out; by default what the first batch shows.  num_proc: processes.
+        comes out; by default what the first batch shows.  on_mixed_types: "use_json" stores new
+        values of several types as Json; None raises for them.  num_proc: processes.
 
         The first batch is run now, the rest when something reads it (`print(ds.plan)`); lazy=False
         runs everything now.  A result of data in files is cached under the digest of the function
@@ -59,10 +62,11 @@ class Functions(Rows):
         size = batch_size if batch_size is None or batch_size > 0 else None
         op = MapOp(call, size, drop_last=drop_last_batch and batched,
                    given=Features(features) if features is not None else None, removed=removed,
-                   try_original_type=try_original_type is not False)
+                   try_original_type=try_original_type is not False,
+                   mixed=mixed_given("map", on_mixed_types))
         options = (with_indices, with_rank, inputs, batched, size if batched else 1,
                    op.drop_last, removed, _features_key(features), op.try_original_type,
-                   _format_key(self._format))
+                   op.mixed, _format_key(self._format))
         settings = Settings(num_proc, desc, keep_in_memory, load_from_cache_file is not False,
                             f"map {call.name}")
         node = with_function(self._node, op, options, settings, fingerprint=new_fingerprint,
@@ -112,7 +116,7 @@ class Functions(Rows):
     def batch(self, batch_size: int | None = None, by_column: str | Sequence[str] | None = None,
               drop_last_batch: bool = False, num_proc: int | None = None,
               new_fingerprint: str | None = None) -> Self:
-        """Rows that are lists: of `batch_size` rows, or of the rows with one value of `by_column`."""
+        """Rows that are lists: of `batch_size` rows, or of those with one value of `by_column`."""
         from enfold.data.dataset.batching import batched
 
         return batched(self, batch_size, by_column, drop_last_batch,  # type: ignore[no-any-return]

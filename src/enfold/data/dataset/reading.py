@@ -138,7 +138,11 @@ class Reading(Base):
             self.set_format(type, columns, output_all_columns, **format_kwargs)
             yield
         finally:
-            self._format, self._view = before, None
+            self._show(before)
+
+    def _show(self, shown: Format) -> None:
+        """Hand rows out in a format that was set before."""
+        self._format, self._view = shown, None
 
     # -- how
 

@@ -147,9 +147,13 @@ class Rows(Columns):
         from enfold.data.dataset.splitting import split_rows
         from enfold.data.dict import DatasetDict
 
-        train, test = split_rows(self, test_size, train_size, shuffle, stratify_by_column,
-                                 _generator("train_test_split", seed, generator))
-        return DatasetDict({
+        made: Any = DatasetDict
+        if not len(self):
+            return made({"train": self, "test": self})
+        drawn = _generator("train_test_split", None if generator else seed, generator) \
+            if shuffle else None
+        train, test = split_rows(self, test_size, train_size, shuffle, stratify_by_column, drawn)
+        return made({
             "train": self._numbered("train split", train, train_new_fingerprint),
             "test": self._numbered("test split", test, test_new_fingerprint)})
 
@@ -171,7 +175,8 @@ def _generator(what: str, seed: int | None,
                             "generator must be an instance of numpy.random.Generator")
         return generator
     if seed is None:  # follows np.random.seed, as in datasets
-        _, keys, position, *_ = np.random.get_state(legacy=True)
+        state: Any = np.random.get_state(legacy=True)
+        _, keys, position, *_ = state
         seed = int(keys[position] if position < 624 else keys[0])
         np.random.random()
     return np.random.default_rng(seed)

@@ -18,6 +18,7 @@ from enfold.data.features import (
 )
 from enfold.data.features.arrow import feature_of
 from enfold.data.features.build import infer
+from enfold.data.features.mixed import infer_mixed
 from enfold.data.features.promote import is_null
 from enfold.data.formatting import View
 from enfold.data.frame.gather import joined
@@ -62,12 +63,14 @@ class UserOp:
 
 
 class MapOp(UserOp):
-    """`map`.  given: the features asked for; removed: columns to leave out."""
+    """`map`.  given: the features asked for; removed: columns to leave out; mixed: whether values
+    of several types become Json."""
 
     def __init__(self, call: Call, size: int | None, *, drop_last: bool = False,
                  given: Features | None = None, removed: tuple[str, ...] = (),
-                 try_original_type: bool = True) -> None:
+                 try_original_type: bool = True, mixed: bool = False) -> None:
         super().__init__(call, size, drop_last)
+        self.mixed = mixed
         self.given, self.removed, self.try_original_type = given, removed, try_original_type
         self.out: Features | None = None  # of what comes out, once something did
         self.silent = False  # whether the function returns None
@@ -139,13 +142,17 @@ class MapOp(UserOp):
             return _fitting(values, self.out[name], name)
         if name in chunk.features and self.try_original_type:
             feature = chunk.features[name]
-            array = to_array(values, feature, column=name, required=False)
-            if array.type == arrow_type(feature):
-                return array, feature
-            return array, feature_of(array.type)
+            try:
+                array = to_array(values, feature, column=name, required=False)
+            except CastError:
+                if not self.mixed:
+                    raise
+            else:
+                found = feature if array.type == arrow_type(feature) else feature_of(array.type)
+                return array, found
         if isinstance(values, (pa.Array, pa.ChunkedArray)):
             return values, feature_of(values.type)
-        feature = infer(values, name)
+        feature = infer_mixed(values, name) if self.mixed else infer(values, name)
         return to_array(values, feature, column=name), feature
 
     def _count(self, chunk: Chunk, kept: list[str], fresh: Mapping[str, Any], start: int) -> int:
