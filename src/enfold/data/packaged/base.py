@@ -19,7 +19,7 @@ from enfold.data.builder import ArrowBasedBuilder, BuilderConfig, Key
 from enfold.data.datafiles import storage_of
 from enfold.data.features import Features
 from enfold.data.info import DatasetInfo
-from enfold.data.sources import READERS, SchemaGrew, Source, expand
+from enfold.data.sources import READERS, Reader, SchemaGrew, Source
 from enfold.data.sources.opening import DataFile, is_url
 from enfold.data.splits import SplitGenerator
 from enfold.errors import DataError
@@ -44,7 +44,7 @@ class SourceBuilder(ArrowBasedBuilder):
     TELLS_FEATURES: whether the first file tells the features without its rows being read.
     """
 
-    BUILDER_CONFIG_CLASS: Any = SourceConfig
+    BUILDER_CONFIG_CLASS: ClassVar[Any] = SourceConfig
     FORMAT: ClassVar[str] = ""
     ARCHIVES: ClassVar[bool] = True
     TELLS_FEATURES: ClassVar[bool] = False
@@ -88,13 +88,15 @@ class SourceBuilder(ArrowBasedBuilder):
         return self._source(self._files(files))
 
     def _files(self, files: Sequence[str]) -> list[DataFile]:
-        return [one for path in files
-                for one in expand(path, storage_of(path, self), archives=self.ARCHIVES)]
+        reader = self._reader()
+        return [one for path in files for one in reader.files([path], storage_of(path, self))]
 
     def _source(self, files: Sequence[DataFile]) -> Source:
-        columns = getattr(self.config, "columns", None)
-        return Source(READERS[self.FORMAT](columns, **self._options()), files, columns=columns,
+        return Source(self._reader(), files, columns=getattr(self.config, "columns", None),
                       features=self._asked, strict=self.config.strict, known=self._known)
+
+    def _reader(self) -> Reader:
+        return READERS[self.FORMAT](getattr(self.config, "columns", None), **self._options())
 
     def _options(self) -> dict[str, Any]:
         """What the configuration says other than the format does by default."""
@@ -104,10 +106,12 @@ class SourceBuilder(ArrowBasedBuilder):
         return {name: value for name, (default, value) in given.items()
                 if value is not default and not (type(value) is type(default) and value == default)}
 
-    def _generate_shards(self, files: Sequence[str]) -> Iterator[Any]:
+    def _generate_shards(self, files: Sequence[str]  # type: ignore[override]
+                         ) -> Iterator[Any]:
         yield from files
 
-    def _generate_tables(self, files: Sequence[str]) -> Iterator[tuple[Key, pa.Table]]:
+    def _generate_tables(self, files: Sequence[str]  # type: ignore[override]
+                         ) -> Iterator[tuple[Key, pa.Table]]:
         each = [self._files([path]) for path in files]
         shards = [number for number, many in enumerate(each) for _ in many]
         yield from self._tables(self._source([one for many in each for one in many]), shards)

@@ -76,7 +76,7 @@ class Cache(ArrowBasedBuilder):
     def _info(self) -> DatasetInfo:
         return DatasetInfo()
 
-    def download_and_prepare(self, output_dir: str | None = None, *args: Any,
+    def download_and_prepare(self, output_dir: Any = None, *args: Any,  # type: ignore[override]
                              **kwargs: Any) -> None:
         """Nothing is left to prepare.  Raises DataError where the folder is gone."""
         if not os.path.exists(self.cache_dir):
@@ -94,10 +94,12 @@ class Cache(ArrowBasedBuilder):
             filetype_suffix="arrow", shard_lengths=split.shard_lengths)})
             for split in self.info.splits.values()]
 
-    def _generate_shards(self, files: Sequence[str]) -> Iterator[Any]:
+    def _generate_shards(self, files: Sequence[str]  # type: ignore[override]
+                         ) -> Iterator[Any]:
         yield from files
 
-    def _generate_tables(self, files: Sequence[str]) -> Iterator[tuple[Key, pa.Table]]:
+    def _generate_tables(self, files: Sequence[str]  # type: ignore[override]
+                         ) -> Iterator[tuple[Key, pa.Table]]:
         for number, file in enumerate(files):
             for part, batch in enumerate(open_file(file).to_batches()):
                 yield Key(number, part), pa.Table.from_batches([batch])

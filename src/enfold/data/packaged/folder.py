@@ -156,12 +156,13 @@ class FolderBasedBuilder(SourceBuilder):
         return self._metadata([file for split in splits
                                for file in split.gen_kwargs["metadata_files"]])
 
-    def _generate_shards(self, files: Sequence[str] = (), labels: Any = None,
-                         metadata_files: Sequence[str] = ()) -> Iterator[Any]:
+    def _generate_shards(self, files: Sequence[str] = (),  # type: ignore[override]
+                         labels: Any = None, metadata_files: Sequence[str] = ()) -> Iterator[Any]:
         yield from metadata_files or files
 
-    def _generate_tables(self, files: Sequence[str] = (), labels: Any = None,
-                         metadata_files: Sequence[str] = ()) -> Iterator[tuple[Key, pa.Table]]:
+    def _generate_tables(self, files: Sequence[str] = (),  # type: ignore[override]
+                         labels: Any = None, metadata_files: Sequence[str] = ()
+                         ) -> Iterator[tuple[Key, pa.Table]]:
         if metadata_files:
             source = self._metadata(metadata_files)
             for key, table in self._tables(source, range(len(metadata_files))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from enfold.data.builder import BuilderConfig, GeneratorBasedBuilder, Key
 from enfold.data.features import Features
@@ -40,7 +40,7 @@ class GeneratorConfig(BuilderConfig):
 class Generator(GeneratorBasedBuilder):
     """What `Dataset.from_generator` runs."""
 
-    BUILDER_CONFIG_CLASS: Any = GeneratorConfig
+    BUILDER_CONFIG_CLASS: ClassVar[Any] = GeneratorConfig
 
     def _info(self) -> DatasetInfo:
         return DatasetInfo(features=self.config.features)

@@ -55,7 +55,7 @@ class Parquet(SourceBuilder):
             split.gen_kwargs["row_groups_list"] = [None] * len(split.gen_kwargs["files"])
         return splits
 
-    def _generate_shards(self, files: Sequence[str],
+    def _generate_shards(self, files: Sequence[str],  # type: ignore[override]
                          row_groups_list: Sequence[Any] = ()) -> Iterator[Any]:
         groups = [*row_groups_list, *[None] * (len(files) - len(row_groups_list))]
         for file, group in zip(files, groups, strict=True):
@@ -76,7 +76,7 @@ class Parquet(SourceBuilder):
             else:
                 yield {"files": [file], "row_groups_list": [groups]}
 
-    def _generate_tables(self, files: Sequence[str],
+    def _generate_tables(self, files: Sequence[str],  # type: ignore[override]
                          row_groups_list: Sequence[Any] = ()) -> Iterator[tuple[Key, pa.Table]]:
         if not any(groups is not None for groups in row_groups_list):
             yield from super()._generate_tables(files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -30,7 +30,7 @@ class Spark(ArrowBasedBuilder):
     working_dir: not needed, since the rows come through the driver.
     """
 
-    BUILDER_CONFIG_CLASS: Any = SparkConfig
+    BUILDER_CONFIG_CLASS: ClassVar[Any] = SparkConfig
 
     def __init__(self, df: Any, cache_dir: str | None = None, working_dir: str | None = None,
                  **config_kwargs: Any) -> None:
@@ -44,11 +44,13 @@ class Spark(ArrowBasedBuilder):
         partitions = list(range(self.df.rdd.getNumPartitions()))
         return [SplitGenerator(self.config.split, {"partitions": partitions})]
 
-    def _generate_shards(self, partitions: Sequence[int]) -> Iterator[Any]:
+    def _generate_shards(self, partitions: Sequence[int]  # type: ignore[override]
+                         ) -> Iterator[Any]:
         for partition in partitions:
             yield {"partition": partition}
 
-    def _generate_tables(self, partitions: Sequence[int]) -> Iterator[tuple[Key, pa.Table]]:
+    def _generate_tables(self, partitions: Sequence[int]  # type: ignore[override]
+                         ) -> Iterator[tuple[Key, pa.Table]]:
         number_of = require("pyspark.sql.functions", "spark").spark_partition_id
         for shard, partition in enumerate(partitions):
             table = _fetched(self.df.where(number_of() == partition))
