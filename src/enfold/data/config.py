@@ -31,6 +31,14 @@ METADATA_CONFIGS_FIELD = "configs"
 DOWNLOADED_DATASETS_DIR = "downloads"
 EXTRACTED_DATASETS_DIR = "extracted"
 MAX_SHARD_SIZE: int | str = "500MB"  # of the files of a prepared dataset
+MAX_ROW_GROUP_SIZE: int | str = "100MB"  # of a row group of a Parquet file that is written
+PARQUET_ROW_GROUP_SIZE_FOR_AUDIO_DATASETS: int | None = None  # rows; None: by MAX_ROW_GROUP_SIZE
+PARQUET_ROW_GROUP_SIZE_FOR_IMAGE_DATASETS: int | None = None
+PARQUET_ROW_GROUP_SIZE_FOR_BINARY_DATASETS: int | None = None
+PARQUET_ROW_GROUP_SIZE_FOR_VIDEO_DATASETS: int | None = None
+DEFAULT_CDC_OPTIONS = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024,
+                       "norm_level": 0}  # of content-defined chunks in Parquet files
+UPLOADS_MAX_NUMBER_PER_COMMIT = 50
 MAX_DATASET_CONFIG_ID_READABLE_LENGTH = 255
 DEFAULT_MAX_BATCH_SIZE = 1000
 SAVE_ORIGINAL_SHARD_LENGTHS = False  # note the rows of each source file in dataset_info.json

@@ -29,14 +29,14 @@ from enfold.errors import FileMissing
 _SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-\d{5}\.(?P<kind>safetensors|bin)")
 _INDEX = re.compile(r"(?P<stem>.+)\.(?P<kind>safetensors|bin)\.index(?P<variant>\.[^.]+)?\.json")
 _SINGLE = re.compile(r"(?P<stem>.+)\.(?P<kind>safetensors|bin)")
-_STAGING = ".enfold-saving-"
+STAGING = ".enfold-saving-"
 Group = tuple[str, str]  # ("model.fp16", "safetensors"): the files of one checkpoint
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Replace the file at `path` by one holding `data`, whole or not at all."""
     path = Path(path)
-    part = path.with_name(f"{_STAGING}{os.getpid()}-{token_hex(4)}")
+    part = path.with_name(f"{STAGING}{os.getpid()}-{token_hex(4)}")
     try:
         with open(part, "xb") as file:
             file.write(data)
@@ -62,8 +62,8 @@ def atomic_folder_write(folder: str | os.PathLike[str]) -> Iterator[Path]:
                           "that is free")
     created = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    _sweep_staging(folder)
-    staging = Path(tempfile.mkdtemp(dir=folder, prefix=f"{_STAGING}{os.getpid()}-"))
+    sweep_staging(folder)
+    staging = Path(tempfile.mkdtemp(dir=folder, prefix=f"{STAGING}{os.getpid()}-"))
     try:
         yield staging
         _publish(staging, folder)
@@ -89,7 +89,7 @@ def sync_folder(folder: Path) -> None:
 def _publish(staging: Path, folder: Path) -> None:
     names = [path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()]
     for name in names:
-        _sync_file(staging / name)
+        sync_file(staging / name)
     groups = {group for name in names if (group := _head(name))}
     for group in groups:
         _set_aside(folder, group, set(names))
@@ -127,7 +127,7 @@ def _set_aside(folder: Path, group: Group, new: set[str]) -> None:
         aside = {shard: _aside(shard) for shard in clashing if (folder / shard).is_file()}
         if aside:
             for shard, name in aside.items():
-                _link(folder / shard, folder / name)
+                link(folder / shard, folder / name)
             weights = content["weight_map"].items()
             content["weight_map"] = {key: aside.get(shard, shard) for key, shard in weights}
             sync_folder(folder)
@@ -139,13 +139,14 @@ def _aside(shard: str) -> str:
     return re.sub(r"(-\d{5}-of-\d{5}\.)", r"-old\1", shard)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; a copy where the file system has no hard links."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
-    except OSError:  # a file system without hard links
+    except OSError:
         shutil.copyfile(source, target)
-        _sync_file(target)
+        sync_file(target)
 
 
 def _superseded(folder: Path, groups: set[Group], new: set[str]) -> list[str]:
@@ -168,15 +169,16 @@ def _differs(staging: Path, folder: Path, name: str) -> bool:
     return not (target.is_file() and cmp(staging / name, target, shallow=False))
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
-def _sweep_staging(folder: Path) -> None:
+def sweep_staging(folder: Path) -> None:
     """Remove what saves that were killed have left; a save still running keeps its own."""
-    for leftover in folder.glob(f"{_STAGING}*"):
-        pid = leftover.name.removeprefix(_STAGING).split("-")[0]
+    for leftover in folder.glob(f"{STAGING}*"):
+        pid = leftover.name.removeprefix(STAGING).split("-")[0]
         if not (pid.isdigit() and _alive(int(pid))):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,93 @@
+"""Datasets handed over: to files of other formats, databases, data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.dataset.base import Base
+from enfold.data.io.frames import pandas_frame, polars_frame
+from enfold.data.io.ordered import rows_per_batch
+from enfold.data.io.sizes import estimate_nbytes
+from enfold.data.io.target import Target
+
+Options = Mapping[str, Any]
+
+
+class Exporting(Base):
+    """What writes all rows somewhere.  Files that columns name stay names, except to Parquet shards
+    that are pushed and to `save_to_disk`."""
+
+    def to_csv(self, path_or_buf: Target, batch_size: int | None = None,
+               num_proc: int | None = None, storage_options: Options | None = None,
+               **to_csv_kwargs: Any) -> int:
+        """Write the rows as CSV to a path, a URL or an open binary file; returns the bytes.
+
+        batch_size: rows turned into text at once (default 1000).  num_proc: processes that do so.
+        storage_options: of the URL's fsspec filesystem.  to_csv_kwargs: of `DataFrame.to_csv`, such
+        as sep= or quoting=; index is False by default, and compression goes by the extension.
+        """
+        from enfold.data.io.csv import write_csv
+
+        return write_csv(self, path_or_buf, batch_size, num_proc, storage_options, **to_csv_kwargs)
+
+    def to_json(self, path_or_buf: Target, batch_size: int | None = None,
+                num_proc: int | None = None, storage_options: Options | None = None,
+                **to_json_kwargs: Any) -> int:
+        """Write the rows as JSON Lines, or with lines=False as one document; returns the bytes.
+
+        to_json_kwargs: of `DataFrame.to_json`, such as orient= or force_ascii=; compression goes by
+        the extension.  See `to_csv` for the rest.
+        """
+        from enfold.data.io.json import write_json
+
+        return write_json(self, path_or_buf, batch_size, num_proc, storage_options,
+                          **to_json_kwargs)
+
+    def to_parquet(self, path_or_buf: Target, batch_size: int | None = None,
+                   storage_options: Options | None = None, **parquet_writer_kwargs: Any) -> int:
+        """Write the rows as a Parquet file; returns the bytes of Arrow data.
+
+        batch_size: rows of a row group; by default about 100 MB.  parquet_writer_kwargs: of
+        pyarrow's ParquetWriter, and use_content_defined_chunking=, write_page_index=.
+        """
+        from enfold.data.io.parquet import write_parquet
+
+        return write_parquet(self, path_or_buf, batch_size, storage_options,
+                             **parquet_writer_kwargs)
+
+    def to_sql(self, name: str, con: Any, batch_size: int | None = None,
+               num_proc: int | None = None, **sql_writer_kwargs: Any) -> int:
+        """Write the rows to the table `name` of a database; returns how many.
+
+        con: a URL such as "sqlite:///file.db", an sqlite3 connection, or a connection or engine of
+        SQLAlchemy.  sql_writer_kwargs: of `DataFrame.to_sql`, such as if_exists="replace".
+        """
+        from enfold.data.io.sql import write_sql
+
+        return write_sql(self, name, con, batch_size, num_proc, **sql_writer_kwargs)
+
+    def to_pandas(self, batch_size: int | None = None, batched: bool = False) -> Any:
+        """The rows as a pandas DataFrame; batched: an iterator of frames of `batch_size` rows."""
+        if batched:
+            return (pandas_frame(table, self.features) for table in self._tables(batch_size))
+        return pandas_frame(self._frame.table(), self.features)
+
+    def to_polars(self, batch_size: int | None = None, batched: bool = False,
+                  schema_overrides: Options | None = None, rechunk: bool = True) -> Any:
+        """The rows as a polars DataFrame; batched: an iterator of frames of `batch_size` rows.
+
+        schema_overrides: types of columns.  rechunk: have each column in one piece of memory.
+        """
+        if batched:
+            return (polars_frame(table, schema_overrides, rechunk)
+                    for table in self._tables(batch_size))
+        return polars_frame(self._frame.table(), schema_overrides, rechunk)
+
+    def _tables(self, batch_size: int | None) -> Iterator[pa.Table]:
+        return self._frame.batches(rows_per_batch(batch_size))
+
+    def _estimate_nbytes(self) -> int:
+        return estimate_nbytes(self)

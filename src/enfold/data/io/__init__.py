@@ -1,0 +1,1 @@
+"""Datasets written out as CSV, JSON, Parquet, SQL and data frames, and made of them."""

@@ -1,0 +1,47 @@
+"""CSV written with pandas, with the bytes that `datasets` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.formatting.pandas_formatter import to_pandas
+from enfold.data.io.ordered import processes, rows_per_batch, write_ordered
+from enfold.data.io.target import Target, is_path, opened
+
+
+@dataclass
+class CsvText:
+    """The CSV of a batch.  options: of `DataFrame.to_csv`."""
+
+    options: dict[str, Any]
+    header: Any
+
+    def __call__(self, table: pa.Table, *, first: bool) -> bytes:
+        frame = to_pandas(table, integer_object_nulls=True)
+        text = frame.to_csv(path_or_buf=None, header=self.header if first else False,
+                            **self.options)
+        return text.encode("utf-8")  # type: ignore[no-any-return]
+
+
+def write_csv(dataset: Any, target: Target, batch_size: int | None = None,
+              num_proc: int | None = None, storage_options: Mapping[str, Any] | None = None,
+              **options: Any) -> int:
+    """Write the rows; returns the number of bytes, before compression.
+
+    compression: "infer" (default) goes by the extension, ".csv.gz"; None leaves it out.
+    """
+    count, size = processes(num_proc), rows_per_batch(batch_size)
+    compression = options.pop("compression", "infer" if is_path(target) else None)
+    options.pop("path_or_buf", None)
+    render = CsvText({"index": False, **options}, options.pop("header", True))
+    render.options.pop("header", None)
+    with opened(target, storage_options, compression) as file:
+        if not len(dataset):
+            text = render(dataset._frame.slice(0, 0), first=True)
+            file.write(text)
+            return len(text)
+        return write_ordered(dataset, file, render, size, count, "CSV")

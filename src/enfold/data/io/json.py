@@ -1,0 +1,72 @@
+"""JSON written with pandas, with the bytes that `datasets` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from enfold.data.features import Features
+from enfold.data.formatting.pandas_formatter import to_pandas
+from enfold.data.io.frames import with_json_decoded
+from enfold.data.io.ordered import processes, rows_per_batch, write_ordered
+from enfold.data.io.target import Target, is_path, opened
+
+_COMPRESSIONS = (None, "infer", "gzip", "bz2", "xz", "zstd")
+
+
+@dataclass
+class JsonText:
+    """The JSON of a batch.  options: of `DataFrame.to_json`."""
+
+    features: Features
+    options: dict[str, Any]
+
+    def __call__(self, table: pa.Table, *, first: bool) -> bytes:
+        frame = to_pandas(table, integer_object_nulls=True)
+        text = with_json_decoded(frame, self.features).to_json(path_or_buf=None, **self.options)
+        return (text if text.endswith("\n") else text + "\n").encode("utf-8")  # type: ignore[no-any-return]
+
+
+def write_json(dataset: Any, target: Target, batch_size: int | None = None,
+               num_proc: int | None = None, storage_options: Mapping[str, Any] | None = None,
+               **options: Any) -> int:
+    """Write the rows, by default one JSON object per line; returns the bytes before compression.
+
+    lines=False writes one document of all rows, of the form `orient` (see `DataFrame.to_json`).
+    compression: "infer" (default) goes by the extension, ".jsonl.gz".
+    """
+    count = processes(num_proc)
+    options.pop("path_or_buf", None)
+    orient = options.pop("orient", "records")
+    lines = options.pop("lines", orient == "records")
+    if orient in ("split", "table"):
+        options.setdefault("index", False)
+    compression = options.pop("compression", "infer" if is_path(target) else None)
+    _check_compression(compression, is_path(target))
+    rows = len(dataset)
+    size = rows_per_batch(batch_size) if lines or batch_size else max(rows, 1)
+    if not lines and size < rows:
+        raise NotImplementedError(f"to_json: lines=False writes one document, and batch_size="
+                                  f"{size} of {rows} rows would make several. Output JSON will not "
+                                  "be formatted correctly when lines = False and batch_size < "
+                                  "number of rows in the dataset. Do: leave out batch_size")
+    render = JsonText(dataset.features, {"orient": orient, "lines": lines, **options})
+    with opened(target, storage_options, compression) as file:
+        if not rows and not lines:
+            text = render(dataset._frame.slice(0, 0), first=True)
+            file.write(text)
+            return len(text)
+        return write_ordered(dataset, file, render, size, count, "json")
+
+
+def _check_compression(compression: str | None, path: bool) -> None:
+    if compression not in _COMPRESSIONS:
+        raise NotImplementedError(f"to_json: {compression} compression is not supported. Expected "
+                                  f"one of {', '.join(map(repr, _COMPRESSIONS))}")
+    if compression and not path:
+        raise NotImplementedError(f"The compression parameter is not supported when writing to a "
+                                  f"buffer, but compression={compression} was passed. Do: give a "
+                                  "path, or a file object that compresses")

@@ -1,0 +1,47 @@
+"""Rows written to a table of a database, through pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from enfold.data.executor import Progress, run_parallel
+from enfold.data.formatting.pandas_formatter import to_pandas
+from enfold.data.io.ordered import Stretch, processes, rows_per_batch, stretches
+
+
+class _Job:
+    def __init__(self, dataset: Any, name: str, con: Any, options: dict[str, Any]) -> None:
+        self.dataset, self.name, self.con, self.options = dataset, name, con, options
+
+    def open(self, rank: int) -> None:
+        """Nothing: pandas connects for each batch."""
+
+    def run(self, task: Stretch, progress: Callable[[int], None]) -> int:
+        frame = to_pandas(self.dataset._frame.slice(*task), integer_object_nulls=True)
+        options = self.options if task[0] == 0 else {**self.options, "if_exists": "append"}
+        rows = frame.to_sql(self.name, self.con, **options)
+        progress(len(frame))
+        return rows or len(frame)
+
+
+def write_sql(dataset: Any, name: str, con: Any, batch_size: int | None = None,
+              num_proc: int | None = None, **options: Any) -> int:
+    """Write the rows to the table `name`; returns how many.  con: a URL, or an open connection.
+
+    The first batch is written before others start: it makes the table.
+    """
+    count, size = processes(num_proc), rows_per_batch(batch_size)
+    options = {"index": False, **{key: value for key, value in options.items()
+                                  if key not in ("sql", "con")}}
+    first, *rest = stretches(len(dataset), size) or [(0, 0)]
+    job, written = _Job(dataset, name, con, options), 0
+
+    def add(index: int, rows: int) -> None:
+        nonlocal written
+        written += rows
+
+    with Progress(len(dataset), "Creating SQL from Arrow format") as bar:
+        written += job.run(first, bar)
+        run_parallel(job, rest, count, on_result=add, on_progress=bar)
+    return written
