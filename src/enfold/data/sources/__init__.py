@@ -15,7 +15,10 @@ from typing import Any
 from enfold.data.sources.columnar import Arrow, Parquet
 from enfold.data.sources.delimited import Csv
 from enfold.data.sources.extensions import FORMATS
+from enfold.data.sources.hdf5 import Hdf5
+from enfold.data.sources.iceberg import Iceberg
 from enfold.data.sources.jsons import Json
+from enfold.data.sources.lance import Lance
 from enfold.data.sources.opening import DataFile, expand
 from enfold.data.sources.source import Position, Reader, SchemaGrew, Source
 from enfold.data.sources.tables import Sql
@@ -27,7 +30,7 @@ __all__ = ["READERS", "DataFile", "Position", "Reader", "SchemaGrew", "Source", 
 
 READERS: dict[str, Callable[..., Reader]] = {
     "csv": Csv, "json": Json, "parquet": Parquet, "arrow": Arrow, "text": Text, "xml": Xml,
-    "webdataset": WebDataset, "sql": Sql}
+    "webdataset": WebDataset, "sql": Sql, "hdf5": Hdf5, "lance": Lance, "iceberg": Iceberg}
 
 
 def read(fmt: str, files: str | os.PathLike[str] | Iterable[Any] = (), *, features: Any = None,
@@ -35,7 +38,8 @@ def read(fmt: str, files: str | os.PathLike[str] | Iterable[Any] = (), *, featur
          storage_options: Mapping[str, Any] | None = None, **options: Any) -> Source:
     """What the files hold, as record batches of one schema.
 
-    fmt: "csv", "json", "parquet", "arrow", "text", "xml", "webdataset" or "sql" (no files).
+    fmt: "csv", "json", "parquet", "arrow", "text", "xml", "webdataset", "hdf5", "lance"; "sql" and
+    "iceberg" take no files.
     files: paths, folders, globs, archives and their members, URLs; see `opening.py`.
     features: `Features` or a schema to cast to.  columns: keep these, in this order.
     strict: raise where a later row or file does not fit the first one's columns, rather than
@@ -54,8 +58,7 @@ def read(fmt: str, files: str | os.PathLike[str] | Iterable[Any] = (), *, featur
         raise DataError(f"no format is called {fmt!r}{nearest(fmt, READERS)}. "
                         f"Expected one of {', '.join(READERS)}")
     reader = READERS[fmt](columns, **options)
-    found = [DataFile("sql")] if fmt == "sql" else expand(files, storage_options,
-                                                         archives=fmt != "webdataset")
+    found = reader.files(files, storage_options)
     if not found:
         raise DataError(f"{fmt}: there are no files to read. Expected at least one")
     return Source(reader, found, features=features, columns=columns, strict=strict)

@@ -14,7 +14,7 @@ takes it).  What comes later and does not fit widens it, by the table in `featur
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -23,7 +23,7 @@ import pyarrow as pa
 from enfold.data.features import FeatureError, Features, cast_table
 from enfold.data.sources import schema as schemas
 from enfold.data.sources.blocks import Mark, Piece
-from enfold.data.sources.opening import DAMAGE, DataFile, naming
+from enfold.data.sources.opening import DAMAGE, DataFile, expand, naming
 from enfold.errors import DataError, DataFileError, nearest
 
 T = TypeVar("T")
@@ -40,6 +40,10 @@ class Reader(ABC):
     lacking = "null"   # a feature the file lacks is null; "raise": it must be there
     surplus = "raise"  # a column that is no feature raises; "drop": it is left out
     asked = False      # whether the hints are what the user asked for, not what was found so far
+
+    def files(self, paths: Any, storage: Mapping[str, Any] | None = None) -> list[DataFile]:
+        """The files that paths, folders, globs, URLs and archives stand for; see `expand`."""
+        return expand(paths, storage)
 
     @abstractmethod
     def infer(self, file: DataFile) -> pa.Schema:

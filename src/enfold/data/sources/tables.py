@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,10 @@ class Sql(Reader):
             raise DataError(f"sql: needs sql= and con=. Got sql={sql!r}, con={con!r}")
         self.sql, self.con, self.params = sql, con, params
         self.size, self.floats, self.columns = chunksize or 1 << 30, coerce_float, columns
+
+    def files(self, paths: Any, storage: Mapping[str, Any] | None = None) -> list[DataFile]:
+        """The query, as if it were a file."""
+        return [DataFile("sql")]
 
     def infer(self, file: DataFile) -> pa.Schema:
         return next((piece.batch.schema for piece in self.read(file, pa.schema([]), Mark(), 0)),

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 from enfold.data.features import Audio, Features, Image, Mesh, Video
 from enfold.data.sources.blocks import Mark, Piece
 from enfold.data.sources.extensions import AUDIOS, IMAGES, VIDEOS
-from enfold.data.sources.opening import DAMAGE, DataFile
+from enfold.data.sources.opening import DAMAGE, DataFile, expand
 from enfold.data.sources.source import Reader
 from enfold.errors import DataFileError, unknown_arguments
 from enfold.lazy import require
@@ -40,6 +40,10 @@ class WebDataset(Reader):
         if others:
             raise unknown_arguments("webdataset", others, {"columns", "features"})
         self.columns = columns
+
+    def files(self, paths: Any, storage: Mapping[str, Any] | None = None) -> list[DataFile]:
+        """The archives themselves."""
+        return expand(paths, storage, archives=False)
 
     def infer(self, file: DataFile) -> pa.Schema:
         rows = list(islice(self._rows(file), HEAD))
