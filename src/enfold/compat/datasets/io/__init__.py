@@ -1,0 +1,1 @@
+"""`datasets.io`: readers and writers of formats, over `enfold.data.io`."""
