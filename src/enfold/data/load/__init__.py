@@ -1,6 +1,6 @@
 """Loading: what `load_dataset` finds by a name, prepares in the cache and reads."""
 
-from enfold.data.load.dataset import load_dataset, load_dataset_builder, load_from_disk
+from enfold.data.load.dataset import load_dataset, load_dataset_builder
 from enfold.data.load.errors import DatasetNotFoundError
 from enfold.data.load.factories import (
     CachedDatasetModuleFactory,
@@ -32,6 +32,7 @@ from enfold.data.packaged import (
     infer_module_for_data_files_list,
     infer_module_for_data_files_list_in_archives,
 )
+from enfold.data.saving import load_from_disk
 
 __all__ = ["BuilderConfigsParameters", "CachedDatasetModuleFactory", "DatasetModule",
            "DatasetNotFoundError", "HubBucketDatasetModuleFactory", "HubDatasetModuleFactory",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from inspect import signature
@@ -15,7 +14,7 @@ from enfold.data.features import Features
 from enfold.data.load.factories import WITHOUT_FILES, dataset_module_factory
 from enfold.data.load.modules import DatasetModule, get_dataset_builder_class
 from enfold.data.packaged import EXTENSIONS, MODULES
-from enfold.errors import DataError, nearest, unknown_arguments
+from enfold.errors import DataError, unknown_arguments
 
 _log = getLogger(__name__)
 DataFiles = str | Sequence[str] | Mapping[str, str | Sequence[str]]
@@ -160,35 +159,3 @@ def _check_options(path: str, builder: Any, given: Mapping[str, Any]) -> None:
     if unknown:
         own = {name for name in signature(load_dataset).parameters if name != "config_kwargs"}
         raise unknown_arguments(f"load_dataset({path!r})", unknown, known | own)
-
-
-def load_from_disk(dataset_path: Any, keep_in_memory: bool | None = None,
-                   storage_options: dict[str, Any] | None = None) -> Any:
-    """What `save_to_disk` wrote to a folder or URL: a Dataset, or a DatasetDict.
-
-    keep_in_memory: read it into memory rather than map its files.  storage_options: of the URL's
-    fsspec filesystem.  Raises FileNotFoundError for a folder that is no such thing.
-    """
-    from enfold.data.dataset import Dataset
-    from enfold.data.dict import DatasetDict
-    from enfold.lazy import require
-    place = os.fspath(dataset_path)
-    system, folder = require("fsspec").core.url_to_fs(place, **(storage_options or {}))
-    if not system.exists(folder):
-        raise FileNotFoundError(f"Directory {place} not found")
-
-    def has(name: str) -> bool:
-        return bool(system.isfile(f"{folder.rstrip('/')}/{name}"))
-
-    if has(config.DATASET_INFO_FILENAME) and has(config.DATASET_STATE_JSON_FILENAME):
-        kind: Any = Dataset
-    elif has(config.DATASETDICT_JSON_FILENAME):
-        kind = DatasetDict
-    else:
-        near = nearest("dataset_dict.json", [os.path.basename(one) for one in system.ls(
-            folder, detail=False)])
-        raise FileNotFoundError(
-            f"Directory {place} is neither a `Dataset` directory nor a `DatasetDict` directory"
-            f"{near}. Do: load_dataset() for a folder of data files")
-    return kind.load_from_disk(place, keep_in_memory=keep_in_memory,
-                               storage_options=storage_options)

@@ -64,7 +64,15 @@ class SourceBuilder(ArrowBasedBuilder):
             self._known = self.source([file for many in found.values() for file in many]).features
         if tells:
             self.info.features = self._known
+        self._choose_columns()
         return [SplitGenerator(name, {"files": files}) for name, files in found.items()]
+
+    def _choose_columns(self) -> None:
+        """Of the features asked for, keep those of the columns asked for."""
+        columns, features = getattr(self.config, "columns", None), self.info.features
+        if columns is not None and features is not None and set(columns) != set(features):
+            self.info.features = Features({name: features[name] for name in features
+                                           if name in columns})
 
     def _begin(self, dl_manager: Any) -> None:
         self._streaming = bool(getattr(dl_manager, "is_streaming", False))
