@@ -10,6 +10,7 @@ widens the column, also in what was written.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -192,15 +193,15 @@ class ShardWriter:
 
     def rewrite(self, number: int, features: Features) -> None:
         """Write a file once more with wider columns."""
-        if self._reread is None:
-            raise CastError(f"{self.name_of(number)} would have to be written again as {features},"
-                            f" and can't be read. Do: pass features=")
         name = self.name_of(number)
+        if self._reread is None:
+            raise CastError(f"{name} would have to be written again as {features}, and can't be "
+                            f"read where it is. Do: pass features=")
         table = cast_table(self._reread(name), features, fill_missing=True)
-        again = ShardWriter(lambda _: name, self.kind, features, batch=self.batch,
-                            open=self._open)
-        again.table(table)
-        again.close()
+        wider = f"{name}.wider"  # the table may be a map of the file
+        with ShardWriter(lambda _: wider, self.kind, features, batch=self.batch) as again:
+            again.table(table)
+        os.replace(wider, name)
 
     def __enter__(self) -> ShardWriter:
         return self
