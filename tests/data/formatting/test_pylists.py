@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from enfold.data.formatting import pylists, to_list, to_rows
+from enfold.data.formatting import View, cell_reader, pylists, to_list, to_rows
 
 MOMENTS = [dt.datetime(1969, 1, 1) + dt.timedelta(days=90 * i, microseconds=i) for i in range(12)]
 SECONDS = [moment.replace(microsecond=0) for moment in MOMENTS]
@@ -89,7 +89,9 @@ def test_as_pylist(name: str, quick: bool, monkeypatch: pytest.MonkeyPatch) -> N
                holes.slice(2, 9), pa.chunked_array([array, holes]),
                pa.chunked_array([], array.type)]
     for column in columns:
-        assert alike(outcome(lambda c=column: to_list(c)), outcome(column.to_pylist))
+        expected = outcome(column.to_pylist)
+        assert alike(outcome(lambda c=column: to_list(c)), expected)
+        assert alike(outcome(lambda c=column: list(map(cell_reader(c), range(len(c))))), expected)
     pylists._quick.cache_clear()
 
 
@@ -98,3 +100,5 @@ def test_rows_are_dicts_with_any_names() -> None:
     rows = to_rows(names, [[1, 2]] * len(names))
     assert rows == [dict.fromkeys(names, 1), dict.fromkeys(names, 2)]
     assert to_rows(("one",), [[1, 2]]) == [{"one": 1}, {"one": 2}]
+    nothing = pa.table({"a": [1, 2]}).select([])
+    assert View(None).rows(nothing) == View(None, "numpy").rows(nothing) == [{}] * nothing.num_rows

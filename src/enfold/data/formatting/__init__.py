@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from enfold.data.formatting.cells import cell_reader
 from enfold.data.formatting.columns import Column, IterableColumn
 from enfold.data.formatting.formatter import (
     ArrowFormatter,
@@ -43,9 +44,9 @@ _BY_FORMAT = {"JaxFormatter": "jax", "NumpyFormatter": "numpy", "PandasFormatter
 __all__ = ["ArrowFormatter", "Column", "ColumnMissing", "CustomFormatter", "Formatter",
            "IterableColumn", "JaxFormatter", "LazyBatch", "LazyDict", "LazyRow", "NumpyFormatter",
            "PandasFormatter", "PolarsFormatter", "PythonFormatter", "RowMissing", "TFFormatter",
-           "TableFormatter", "TensorFormatter", "TorchFormatter", "View", "format_table",
-           "get_format_type_from_alias", "get_formatter", "key_to_query_type", "query_table",
-           "register_formatter", "row_numbers", "to_list", "to_rows"]
+           "TableFormatter", "TensorFormatter", "TorchFormatter", "View", "cell_reader",
+           "format_table", "get_format_type_from_alias", "get_formatter", "key_to_query_type",
+           "query_table", "register_formatter", "row_numbers", "to_list", "to_rows"]
 
 
 def __getattr__(name: str) -> Any:

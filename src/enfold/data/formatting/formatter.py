@@ -118,6 +118,8 @@ class PythonFormatter(Formatter):
         return {name: self._values(pa_table, name) for name in pa_table.column_names}
 
     def format_rows(self, pa_table: Table) -> Rows:
+        if not pa_table.num_columns:
+            return [{} for _ in range(pa_table.num_rows)]
         return self.split({name: self._values(pa_table, name) for name in pa_table.column_names})
 
     def lazy_rows(self, pa_table: Table) -> list[Any]:

@@ -31,8 +31,8 @@ def to_list(column: Column) -> list[Any]:
 
 
 def to_rows(names: tuple[str, ...], columns: Iterable[Iterable[Any]]) -> Rows:
-    """A dict per row, of columns of values in the order of `names`."""
-    return _row_maker(names)(columns)
+    """A dict per row, of columns of values in the order of `names`; of no columns, no rows."""
+    return _row_maker(names)(columns) if names else []
 
 
 @lru_cache(maxsize=512)

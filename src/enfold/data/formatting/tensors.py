@@ -63,6 +63,8 @@ class TensorFormatter(Formatter):
 
     def format_rows(self, pa_table: Table) -> Rows:
         names = tuple(pa_table.column_names)
+        if not names:
+            return [{} for _ in range(pa_table.num_rows)]
         return to_rows(names, map(self._rows, names, pa_table.columns))
 
     def _column(self, name: str, column: Column) -> Any:
