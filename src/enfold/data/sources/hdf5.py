@@ -68,6 +68,9 @@ class Hdf5(Reader):
             tree = _tree(root, hint if self.asked else None)
             if self.columns is not None:
                 tree = {name: tree[name] for name in self.columns if name in tree}
+            if not tree and (there := list(_tree(root, None))):
+                raise ValueError(f"has none of the columns {self.columns or hint.names}. It has "
+                                 f"{there}")
             if not tree:
                 _log.warning("%s contains no data, skipping it", file)
                 return
