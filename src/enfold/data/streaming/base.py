@@ -177,11 +177,11 @@ class Streamed(Described):
     def __iter__(self) -> Iterator[Any]:
         opened = self._opened(1)
         if opened is None:
-            return
+            return iter(())
         node, start = opened
         self._place = reader = RowReader(node.open(start),
                                          Presenter(node, self._info.features, self._kind))
-        yield from reader.rows
+        return reader.rows
 
     def iter(self, batch_size: int, drop_last_batch: bool = False) -> Iterator[Any]:
         """Batches of `batch_size` rows, in the format.

@@ -66,10 +66,10 @@ class Concurrent(Remaking):
         if inputs is None:
             self.ended = True
             return
-        given, index = dict(inputs), self.index
+        given, index, job = dict(inputs), self.index, self.job
         self.index += count
         after = {"index": self.index, "child": self.input.state()}
-        future = self.submit(lambda: self.job.call(given, index, count))
+        future = self.submit(lambda: job.call(given, index, count))
         self.queue.append((inputs, given, after, future))
 
     def _batch(self) -> tuple[Any, int]:
@@ -90,18 +90,19 @@ def _pool(threads: int) -> tuple[Submit, Callable[[], None]]:
 def _loop() -> tuple[Submit, Callable[[], None]]:
     """An event loop in a thread of its own: there may be one running in this thread."""
     loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, name="enfold-map", daemon=True)
-    thread.start()
+
+    def run() -> None:
+        loop.run_forever()
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        if pending:
+            loop.run_until_complete(asyncio.wait(pending))
+        loop.close()
 
     async def started(call: Callable[[], Any]) -> Any:
         return await call()
 
-    def stop() -> None:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
-
-    return lambda call: asyncio.run_coroutine_threadsafe(started(call), loop), stop
+    Thread(target=run, name="enfold-map", daemon=True).start()
+    return (lambda call: asyncio.run_coroutine_threadsafe(started(call), loop),
+            lambda: loop.call_soon_threadsafe(loop.stop))  # type: ignore[return-value]

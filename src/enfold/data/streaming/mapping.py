@@ -42,6 +42,12 @@ class Job:
             return 1
         return self.batch_size if self.batch_size and self.batch_size > 0 else None
 
+    def caller(self) -> Callable[[Any, int, int], Any]:
+        """`call`, without what the options do not ask for."""
+        if self.with_indices or self.input_columns is not None or self.fn_kwargs:
+            return self.call
+        return lambda given, index, count: self.function(given)
+
     def call(self, given: Any, index: int, count: int) -> Any:
         """The function's result for a row, or `count` of them together, from number `index` on."""
         arguments = ([given] if self.input_columns is None
@@ -57,7 +63,7 @@ class Job:
 
     def merged(self, inputs: Row, given: Row, result: Any) -> Row:
         """A row, or a dict of columns, with what the function returned."""
-        if not isinstance(result, Mapping):
+        if type(result) is not dict and not isinstance(result, Mapping):
             raise TypeError(f"map: the function returned {type(result).__name__}. Expected a dict "
                             f"with the columns to add or change")
         dropped = self.remove_columns
@@ -140,15 +146,15 @@ class _Rows(Cursor):
     def __init__(self, node: Mapped, state: State) -> None:
         state = state or {"index": 0, "child": None}
         self.index: int = state["index"]
-        self.job = node.job
+        self.job, self.call = node.job, node.job.caller()
         self.reader = RowReader(node.child.open(state["child"]), node.presenter())
 
     def chunk(self) -> Chunk | None:
-        job = self.job
+        job, call = self.job, self.call
         for row in self.reader.rows:
             index, self.index = self.index, self.index + 1
             given = dict(row)
-            result = job.call(given, index, 1)
+            result = call(given, index, 1)
             if not job.keeps:
                 return [job.merged(row, given, result)]
             if result:

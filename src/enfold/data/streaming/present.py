@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from operator import length_hint
 from typing import Any
 
 import pyarrow as pa
@@ -32,13 +34,20 @@ class Presenter:
             formatter: Any = get_formatter(kind)
             self.tensors = formatter.recursive_tensorize
 
-    def rows(self, chunk: Chunk) -> Iterable[Any]:
-        """The rows of a chunk: dicts, of tensors in such a format, or tables of one row."""
+    def windows(self, chunk: Chunk) -> Iterator[list[Any]]:
+        """The rows of a chunk: dicts, of tensors in such a format, or tables of one row.
+
+        Some at a time, as many as are decoded at once.
+        """
         if not isinstance(chunk, list):
-            return self._table_rows(self.fit(chunk))
-        if self.tensors is None and (self.typed or not self.features):
-            return chunk
-        return map(self._row, chunk)
+            table = self.fit(chunk)
+            for start in range(0, len(table), self.window):
+                yield self.view.rows(table.slice(start, self.window))
+        elif self.tensors is None and (self.typed or not self.features):
+            yield chunk
+        else:
+            for row in chunk:
+                yield [self._row(row)]
 
     def batch(self, chunk: Chunk) -> Any:
         """All rows of a chunk together: a dict of columns, or a table."""
@@ -64,10 +73,6 @@ class Presenter:
         self.view, self.schema = View(features, self.kind), schema
         self.window = 1 if any(features._column_requires_decoding.values()) else WINDOW
 
-    def _table_rows(self, table: pa.Table) -> Iterator[Any]:
-        for start in range(0, len(table), self.window):
-            yield from self.view.rows(table.slice(start, self.window))
-
     def _row(self, row: Row) -> Row:
         row = row if self.typed or not self.features else self._encoded(row)
         return self.tensors(row) if self.tensors else row
@@ -78,13 +83,23 @@ class Presenter:
 
 
 class RowReader:
-    """The rows of a cursor one by one, decoded a thousand at a time."""
+    """The rows of a cursor one by one, decoded a thousand at a time.
+
+    rows: an iterator; from a window to the next it is Python's own loop, which knows how many rows
+    are left.
+    """
 
     def __init__(self, cursor: Cursor, presenter: Presenter) -> None:
         self.cursor, self.presenter = cursor, presenter
         self.latest: Chunk = ()
-        self.left = 0  # rows of the cursor's latest chunk that are still to come
-        self.rows = self._run(None)
+        self.behind = 0  # rows of the latest chunk that are not in the window
+        self.window: Iterator[Any] = iter(())
+        self.rows = self._from(None)
+
+    @property
+    def left(self) -> int:
+        """Rows of the cursor's latest chunk that are still to come."""
+        return self.behind + length_hint(self.window)
 
     def state(self, back: int = 0) -> State:
         """Where the rows still to come begin, and the `back` before them."""
@@ -92,24 +107,29 @@ class RowReader:
 
     def advance(self, count: int) -> int:
         """As that of a cursor."""
-        if not self.left:
+        left = self.left
+        if not left:
             return self.cursor.advance(count)
-        count = min(count, self.left)
-        self.rows = self._run(self.latest[len(self.latest) - self.left + count:])
-        self.left -= count
+        count = min(count, left)
+        self.window = iter(())
+        self.rows = self._from(self.latest[len(self.latest) - left + count:])
         return count
 
-    def _run(self, chunk: Chunk | None) -> Iterator[Any]:
-        present = self.presenter.rows
+    def _from(self, chunk: Chunk | None) -> Iterator[Any]:
+        self.behind = 0 if chunk is None else len(chunk)
+        return chain.from_iterable(self._windows(chunk))
+
+    def _windows(self, chunk: Chunk | None) -> Iterator[Iterator[Any]]:
         while True:
             if chunk is None or not len(chunk):
                 chunk = self.cursor.chunk()
             if chunk is None:
                 return
-            self.latest, self.left = chunk, len(chunk)
-            for row in present(chunk):
-                self.left -= 1
-                yield row
+            self.latest, self.behind = chunk, len(chunk)
+            for rows in self.presenter.windows(chunk):
+                self.behind -= len(rows)
+                self.window = iter(rows)
+                yield self.window
             chunk = None
 
 

@@ -170,9 +170,9 @@ class _Repeating(Cursor):
 
 @dataclass(frozen=True, eq=False)
 class Cut(Over):
-    """Chunks of `size` rows."""
+    """Chunks of `size` rows; None: one of all."""
 
-    size: int
+    size: int | None
 
     def open(self, state: State = None) -> Cursor:
         return _Cutting(self, state)
@@ -182,10 +182,10 @@ class _Cutting(Remaking):
 
     def __init__(self, node: Cut, state: State) -> None:
         super().__init__(state)
-        self.input, self.size = Batcher(node.child.open(state and state["child"])), node.size
+        self.input, self.rows = Batcher(node.child.open(state and state["child"])), node.size
 
     def where(self) -> State:
         return {"child": self.input.state()}
 
     def make(self) -> Chunk | None:
-        return self.input.take(self.size)
+        return self.input.take(self.rows)
