@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import pyarrow as pa
@@ -188,6 +189,12 @@ class Base:
 
         restore(self, state)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to close: files are let go of with the last dataset that reads them."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self._copy()
 
@@ -209,6 +216,11 @@ class Base:
     @property
     def _format_columns(self) -> list[str] | None:
         return None if self._format.columns is None else list(self._format.columns)
+
+    @_format_columns.setter
+    def _format_columns(self, columns: Iterable[str] | None) -> None:
+        chosen = tuple(columns) if columns is not None else None
+        self._format, self._view = replace(self._format, columns=chosen), None
 
     @property
     def _output_all_columns(self) -> bool:
