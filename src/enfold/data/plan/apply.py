@@ -7,14 +7,15 @@ below that nobody else holds: one pass over the data, one result written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from enfold.data.cache import Lease, Store
+from enfold.data.cache import Lease, Store, is_caching_enabled
 from enfold.data.features import Features
 from enfold.data.frame import Frame
 from enfold.data.plan import segments as written
@@ -74,6 +75,8 @@ class Apply(Node):
         chain, base = self._pending()
         stage = Stage(self.op, _stream(chain, base), record=self.done)
         stage.limit = self._first()
+        if stage.limit is not None:
+            self.op.call = replace(self.op.call, rank=0)
         began = perf_counter()
         while (chunk := stage.next()) is not None:
             if chunk.num_rows or not isinstance(self.op, MapOp):
@@ -113,6 +116,31 @@ class Apply(Node):
             chain.insert(0, node)
             node = node.below
         return chain, node
+
+    def find_head(self) -> bool:
+        """Take what the first batch told from the cache, if it is there: then it is not run."""
+        if not (self.durable and self.cacheable and self.settings.reuse and is_caching_enabled()):
+            return False
+        path = Store().find(f"{self.fingerprint}-head")
+        if path is None:
+            return False
+        notes = json.loads(path.read_text())
+        features = Features.from_dict(notes["features"])
+        self.features = Features({name: features[name] for name in notes["names"]})
+        self._rows = self.below.rows if notes["as_below"] else None
+        if isinstance(self.op, MapOp):
+            self.op.out = self.features
+        return True
+
+    def keep_head(self) -> None:
+        """Write down what the first batch told."""
+        if not (self.durable and self.cacheable and is_caching_enabled()):
+            return
+        notes = {"features": self.features.to_dict(), "names": list(self.features),
+                 "as_below": self._rows is not None}
+        with Store().write(f"{self.fingerprint}-head", f"columns of {self.label()}") as path:
+            if path is not None:
+                path.write_text(json.dumps(notes))
 
     # -- running it
 

@@ -109,7 +109,7 @@ class Call:
 
     def _extra(self, indices: Any) -> list[Any]:
         extra = [indices] if self.with_indices else []
-        return [*extra, self.rank or 0] if self.with_rank else extra
+        return [*extra, self.rank] if self.with_rank else extra
 
 
 def columns_of_rows(call: Call, rows: list[Any], results: list[Any]) -> Mapping[str, Any] | None:

@@ -7,12 +7,14 @@ altered in place, counts as returned.  A column that comes out as it went in sta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from operator import is_, itemgetter
 from typing import Any
 
 import pyarrow as pa
 
 from enfold.data.features import Features
+from enfold.data.features.arrow import needs_decoding
 from enfold.data.formatting import LazyBatch, LazyRow, View
 from enfold.data.formatting.pylists import to_list, to_rows
 from enfold.data.plan.call import Call, changed_columns, columns_of_batch, columns_of_rows, is_leaf
@@ -33,17 +35,20 @@ class Outcome:
 
 
 def reads(call: Call, features: Features) -> list[str] | None:
-    """The columns to decode for a function of which that is known: scalars only."""
-    if call.reads is None or not all(name in features and is_leaf(features[name])
+    """The columns to decode for a function of which that is known."""
+    if call.reads is None or not all(name in features and not needs_decoding(features[name])
                                      for name in call.reads):
         return None
     return [name for name in features if name in call.reads]
 
 
-def run_reading(call: Call, table: pa.Table, start: int) -> Outcome:
-    """The function on rows of the columns that it reads and does nothing else with."""
+def run_reading(call: Call, features: Features, table: pa.Table, start: int) -> Outcome:
+    """The function on rows of the columns that it reads; it may alter lists in them in place."""
     rows = plain_rows(table)
-    return Outcome(columns_of_rows(call, rows, call.each(rows, start)), {}, set(), False)
+    columns = columns_of_rows(call, rows, call.each(rows, start))
+    altered = {name: [row[name] for row in rows] for name in table.column_names
+               if not is_leaf(features[name])}
+    return Outcome(columns, altered, set(), False)
 
 
 def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -79,7 +84,9 @@ def run_plain(call: Call, table: pa.Table, start: int) -> Outcome:
 
 def run_rows(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
     """The function on each row, as a lazy row."""
-    rows = view.map_rows(table)
+    decoded = any(map(needs_decoding, view.features.values()))
+    plain = call.format.type is None and call.format.columns is None
+    rows = view.map_rows(table) if decoded or not plain else _lazy_rows(table)
     results = call.each(rows, start)
     lazy = isinstance(rows[0], LazyRow)
     altered: dict[str, Any] = {}
@@ -103,6 +110,20 @@ def run_batch(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
         removed = removed if call.format.columns is None else set()
     same = result is batch
     return Outcome({} if same else columns_of_batch(call, batch, result), altered, removed, same)
+
+
+def _lazy_rows(table: pa.Table) -> list[LazyRow]:
+    """Rows that note what is looked at in them; a column is decoded once for all of them."""
+    names = table.column_names
+    decoded: dict[str, list[Any]] = {}
+
+    def value(number: int, name: str) -> Any:
+        if name not in decoded:
+            decoded[name] = to_list(table.column(name))
+        return decoded[name][number]
+
+    return [LazyRow(dict.fromkeys(names), names, partial(value, number))
+            for number in range(table.num_rows)]
 
 
 def _altered(call: Call, names: tuple[str, ...], originals: list[list[Any]],

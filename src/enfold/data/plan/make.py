@@ -55,6 +55,9 @@ def with_function(below: Node, op: UserOp, options: Any, settings: Settings, *,
         _without_key(node, watch.unhashable)
     if node.find():
         return node
+    if not (now or is_eager()) and node.find_head():
+        op.call = call.frozen()
+        return node
     node.start()
     if isinstance(op, MapOp) and op.silent:
         node.run_silently()
@@ -68,6 +71,7 @@ def with_function(below: Node, op: UserOp, options: Any, settings: Settings, *,
         node.frame()
     else:
         op.call = call.frozen()
+        node.keep_head()
     return node
 
 

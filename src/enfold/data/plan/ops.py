@@ -92,7 +92,7 @@ class MapOp(UserOp):
     def _outcome(self, chunk: Chunk, start: int) -> Outcome:
         names = reads(self.call, chunk.features)
         if names is not None:
-            return run_reading(self.call, chunk.table(names), start)
+            return run_reading(self.call, chunk.features, chunk.table(names), start)
         table = chunk.table()
         if self.call.batched:
             return run_batch(self.call, self.view(chunk.features), table, start)
@@ -118,8 +118,9 @@ class MapOp(UserOp):
         fresh = {name: values for name, values in outcome.altered.items()
                  if name in known and name not in returned} | returned
         count = self._count(chunk, kept, fresh, start)
-        columns: dict[str, Any] = {name: name for name in kept}
-        features: dict[str, Any] = {name: chunk.features[name] for name in kept}
+        staying = [name for name in chunk.columns if name in kept or name in fresh]
+        columns: dict[str, Any] = {name: name for name in staying}
+        features: dict[str, Any] = {name: chunk.features[name] for name in staying}
         for name, values in fresh.items():
             columns[name], features[name] = self._stored(chunk, name, values)
         return self._shaped(chunk, count, columns, features)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: P
                                                                       count)
     features = chain[0].below.features
     writer = Writer(folder, f"{0:05d}-")
+    for step in chain if ranked else ():
+        step.op.call = replace(step.op.call, rank=0)
     found: list[Features] = []
     first = Base(base, features, 0, taken if ranked else head)
     for chunk in _watched(chain, first, bar):
