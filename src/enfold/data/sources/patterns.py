@@ -81,19 +81,22 @@ def get_data_patterns(base_path: str, storage: Mapping[str, Any] | None = None) 
     Raises FileMissing where there are no files, DataError for a split name that is none.
     """
     names = _listing(base_path, storage or {})
-    if sharded := [name for name in names if _matches(SHARDS.format(split="*"), name)]:
-        splits = {PurePath(name).name.rsplit("-of-", 1)[0].rsplit("-", 1)[0] for name in sharded}
-        for split in splits:
-            check_split(split)
-        ordered = [split for split in SPLITS if split in splits]
-        return {split: [SHARDS.format(split=split)]
-                for split in [*ordered, *sorted(splits - set(SPLITS))]}
+    if shards := [name for name in names if _matches(SHARDS.format(split="*"), name)]:
+        return sharded(PurePath(name).name for name in shards)
     for patterns in DEFAULTS:
         found = {split: forms for split, forms in patterns.items()
                  if any(_matches(form, name) for form in forms for name in names)}
         if found:
             return found
     raise FileMissing(f"{base_path} holds no data files")
+
+
+def sharded(names: Iterable[str]) -> dict[str, list[str]]:
+    """The patterns of the splits in names such as `train-00000-of-00002.parquet`."""
+    splits = {check_split(name.rsplit("-of-", 1)[0].rsplit("-", 1)[0]) for name in names}
+    ordered = [split for split in SPLITS if split in splits]
+    return {split: [SHARDS.format(split=split)]
+            for split in [*ordered, *sorted(splits - set(SPLITS))]}
 
 
 def check_split(name: str) -> str:
@@ -139,7 +142,8 @@ def resolve_pattern(pattern: str, base_path: str = "", extensions: Iterable[str]
     be in a file's name.  Raises FileMissing.
     """
     if not is_url(pattern) and not os.path.isabs(pattern):
-        pattern = f"{base_path.rstrip('/')}/{pattern}" if base_path else pattern
+        base = base_path if base_path.endswith("://") else f"{base_path.rstrip('/')}/"
+        pattern = base + pattern if base_path else pattern
     system, inner = require("fsspec").core.url_to_fs(pattern, **(storage or {}))
     protocol = system.protocol if isinstance(system.protocol, str) else system.protocol[0]
     prefix = "" if protocol in ("file", "local") else f"{protocol}://"
