@@ -1,6 +1,6 @@
 """Where rows come from: generators, frames in memory or mapped, files of any format.
 
-State: {"shard", "row"}, the next row to read, and for files the "mark" of the block it is in.
+State: {"shard", "row"}, the next row to read, and for files a "mark", where its block begins.
 Frames and files are opened there; a Python generator has to run up to there.
 """
 
@@ -10,18 +10,22 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, islice
+from logging import getLogger
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from enfold.data.features import Features
 from enfold.data.frame import Frame
 from enfold.data.sources import Position, Source
 from enfold.data.sources.blocks import Mark
 from enfold.data.streaming import arguments
 from enfold.data.streaming.node import Chunk, Cursor, Node, State, even, shard_numbers
 
+_log = getLogger(__name__)
 T = TypeVar("T", bound="Origin")
 Piece: TypeAlias = tuple[int, Any, Chunk]  # its first row, where its block begins, the rows
 WINDOW = 1000  # rows of a chunk
@@ -179,26 +183,56 @@ class Frames(Origin):
 
 @dataclass(frozen=True, eq=False)
 class Files(Origin):
-    """Files of a source.  shards: their numbers in it."""
+    """Files of any format.  shards: keyword arguments of `function`, which returns a `Source`.
 
-    source: Source
+    A column that later rows of a shard widen is wider from there on; `mark` keeps that too.
+    more: splits the arguments of a shard further.
+    """
+
+    function: Callable[..., Source]
+    more: Callable[..., Any] | None = None
 
     @classmethod
     def of(cls, source: Source) -> Files:
-        """A shard per file."""
-        return cls(tuple(range(len(source.files))), source)
+        """A shard per file of a source."""
+        return cls(tuple({"number": number} for number in range(len(source.files))),
+                   partial(_file, source))
 
     @property
     def arrow(self) -> bool:
         return True
 
     def read(self, shard: Any, state: dict[str, Any]) -> Iterator[Piece]:
-        one = copy(self.source)  # widened by its own rows only: other shards are read elsewhere
-        one.files = [self.source.files[shard]]
-        start = Position(0, state["row"], Mark(*state.get("mark", (0, 0))))
-        for at, batch in one.positions(start, grow=True):
-            mark = [at.mark.row, at.mark.offset]
-            yield at.row, mark, pa.Table.from_batches([batch])
+        end, mark = state["row"], state.get("mark") or {"file": 0, "before": 0, "at": [0, 0]}
+        file, before = mark["file"], mark["before"]  # rows of the shard's files before this one
+        source = self.function(**shard)
+        if "known" in mark:
+            source = _with(source, source.files, Features.from_dict(mark["known"]))
+        first = source.features
+        start = Position(file, end - before, Mark(*mark["at"]))
+        for at, batch in source.positions(start, grow=True):
+            if at.file != file:
+                file, before = at.file, end
+            row, end = before + at.row, before + at.row + batch.num_rows
+            mark = {"file": file, "before": before, "at": [at.mark.row, at.mark.offset],
+                    **({"known": mark["known"]} if "known" in mark else {})}
+            if source.features is not first:
+                first, mark["known"] = source.features, source.features.to_dict()
+                _log.warning("A column was widened: %s", source.promotions[-1])
+            yield row, mark, pa.Table.from_batches([batch])
+
+    def resharded(self) -> Node:
+        return self._with(_split(self.shards, self.more))
+
+
+def _file(source: Source, number: int) -> Source:
+    """One file of a source, with the columns that its first file shows."""
+    return _with(source, [source.files[number]], source.features)
+
+
+def _with(source: Source, files: Sequence[Any], known: Features) -> Source:
+    return Source(source.reader, files, features=source.asked, columns=source.columns,
+                  strict=source.strict, known=known)
 
 
 def _split(shards: Sequence[Mapping[str, Any]], more: Callable[..., Any] | None) -> list[Any]:
