@@ -72,8 +72,8 @@ def test_features_choose_columns_inside_of_groups_too(path: Path) -> None:
     assert [row["lists"] for row in rows] == [list(range(i)) for i in range(N)]
     with pytest.raises(DataFileError, match=r"lacks the columns \['d'\] of features="):
         rows_of(read("hdf5", path, features=Features({"int8": Value("int8"), "d": Value("int8")})))
-    with pytest.raises(DataFileError, match=r"a.h5: can't be read: has none of the columns \['d'\]. "
-                                            r"It has \['array1', "):
+    with pytest.raises(DataFileError, match=r"a.h5: can't be read: has none of the columns "
+                                            r"\['d'\]. It has \['array1', "):
         rows_of(read("hdf5", path, features=Features({"d": Value("int8")})))
 
 

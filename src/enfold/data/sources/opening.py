@@ -166,7 +166,9 @@ def _plain(path: str, storage: Mapping[str, Any]) -> Iterator[DataFile]:
 
 
 def _globbed(pattern: str, storage: Mapping[str, Any]) -> Iterator[DataFile]:
-    found = [path for path in sorted(glob(pattern, recursive=True)) if os.path.isfile(path)]
+    given = set(Path(pattern).parts)
+    found = [path for path in sorted(glob(pattern, recursive=True)) if os.path.isfile(path)
+             and not any(part.startswith("__") for part in {*Path(path).parts} - given)]
     if not found:
         raise FileMissing(f"no data file matches {pattern}")
     yield from (DataFile(path, None, storage) for path in found)

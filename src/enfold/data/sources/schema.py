@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from enfold.data.features import (
-    FeatureError,
     Features,
     Json,
     Value,
@@ -120,7 +119,7 @@ def misfit(array: Any, feature: Feature) -> int | None:
 def _casts(array: Any, feature: Feature) -> bool:
     try:
         cast_array(array, feature)
-    except (FeatureError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+    except (ValueError, pa.ArrowException):  # FeatureError; bytes that are no text
         return False
     return True
 

@@ -138,7 +138,7 @@ class Source:
                 found = Features.from_arrow_schema(self.reader.infer(file))
             if found:
                 return self._projected(found, str(file))
-        return Features()
+        return self._projected(Features(), ", ".join(map(str, self.files[:3])))
 
     def _given(self) -> Features:
         schema = isinstance(self.asked, pa.Schema)
