@@ -50,7 +50,12 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage: pa.DataType, arguments: bytes) -> ArrayType:
-        return _deserialized(cls, bytes(arguments))
+        return _deserialized(cls.ndims, bytes(arguments))
+
+    def to_pandas_dtype(self) -> Any:
+        """What `pa.Table.to_pandas` makes of such a column."""
+        from enfold.data.formatting.pandas_arrays import PandasArrayExtensionDtype
+        return PandasArrayExtensionDtype(self.value_type)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.shape, self.value_type)
@@ -86,9 +91,9 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
 
 
 @lru_cache(maxsize=256)
-def _deserialized(kind: type[ArrayType], arguments: bytes) -> ArrayType:
+def _deserialized(ndims: int, arguments: bytes) -> ArrayType:
     """The type; kept, as pyarrow asks for it anew whenever a column or chunk is touched."""
-    return kind(*json.loads(arguments))
+    return ARRAY_TYPES[ndims](*json.loads(arguments))
 
 
 class Array2DExtensionType(ArrayType):

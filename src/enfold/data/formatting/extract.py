@@ -44,6 +44,33 @@ def chunks(column: Column) -> list[pa.Array]:
     return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
 
+def take_blocks(array: pa.Array, rows: np.ndarray) -> pa.Array | None:
+    """The rows of an array whose type says their shape, copied in one go; None for others.
+
+    pyarrow's `take` goes through nested lists item by item: thirty times slower for small images.
+    """
+    sizes = _sizes(array.type)
+    if not sizes or None in sizes or (block := _block(array)) is None:
+        return None
+    numbers = pa.array(block[rows].reshape(-1))
+    arrow = array.type
+    if not isinstance(arrow, pa.ExtensionType):
+        return _relisted(arrow, sizes, numbers)
+    return arrow.wrap_array(_relisted(arrow.storage_type, sizes, numbers))
+
+
+def _relisted(arrow: pa.DataType, sizes: tuple[int | None, ...], numbers: pa.Array) -> pa.Array:
+    if not sizes:
+        return numbers
+    items = _relisted(arrow.value_type, sizes[1:], numbers)
+    if pa.types.is_fixed_size_list(arrow):
+        return pa.FixedSizeListArray.from_arrays(items, type=arrow)
+    large = pa.types.is_large_list(arrow)
+    bounds = pa.array(np.arange(0, len(items) + 1, sizes[0]), pa.int64() if large else pa.int32())
+    kind = pa.LargeListArray if large else pa.ListArray
+    return kind.from_arrays(bounds, items, type=arrow)
+
+
 def has_nulls(array: Column) -> bool:
     """Whether a value is null, at any depth."""
     if isinstance(array, pa.ChunkedArray):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
-
-from enfold.data.features import ArrayType, Features
+from enfold.data.features import Features
 from enfold.data.formatting.formatter import Table, TableFormatter, Tokens
 from enfold.data.formatting.pylists import Rows, to_rows
 from enfold.lazy import require
@@ -46,11 +44,4 @@ class PandasFormatter(TableFormatter):
 def to_pandas(pa_table: Table, **kwargs: Any) -> Any:
     """The DataFrame of a table; columns of `Array2D` .. have a dtype of their own."""
     require("pandas")
-    return pa_table.to_pandas(types_mapper=_extension_dtype, **kwargs)
-
-
-def _extension_dtype(arrow: pa.DataType) -> Any:
-    if not isinstance(arrow, ArrayType):
-        return None
-    from enfold.data.formatting.pandas_arrays import PandasArrayExtensionDtype
-    return PandasArrayExtensionDtype(arrow.value_type)
+    return pa_table.to_pandas(**kwargs)
