@@ -1,6 +1,7 @@
 # make demo    rank real sentences with a trained model, no network needed at run time
 # make test    every test            make check   lint, types, layers, size
 # make bench   side by side with the peers, JSON and tables under benchmarks/results
+# make soak    500 runs of map(num_proc=2) where others hang (ARGS="--runs 100"), ten minutes
 #
 # Each sets up what it needs in .venv, in a fresh clone too; a second run starts at once.
 # PYTHON=python3.12 chooses the interpreter, TORCH_INDEX=... another build of torch (CUDA),
@@ -13,7 +14,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OLD := .oracle/transformers-4.57
 
-.PHONY: help demo test check bench lint types layers size oracle clean
+.PHONY: help demo test check bench soak lint types layers size oracle clean
 help:
 	@sed -n '/^[^#]/q; s/^# \{0,1\}//p' Makefile
 
@@ -36,6 +37,9 @@ size: .venv/.test
 bench: .venv/.bench
 	@for file in benchmarks/[a-z]*.py; do \
 	  $(PY) $$file $(ARGS) || exit 1; done
+
+soak: .venv/.test
+	@$(PY) tests/soak/soak.py $(ARGS)
 
 # torch comes first and alone: the CPU build is 200 MB where the default on Linux is gigabytes of
 # CUDA. An index that can't be reached is passed over, and pip takes what its other sources have.

@@ -40,10 +40,15 @@ class Scaler:
         return x * self.factor
 
 
-@pytest.mark.parametrize("num_proc", [1, 2, 3, 20])
+@pytest.mark.parametrize("num_proc", [1, 2, 3])
 @pytest.mark.parametrize("here", [True, False])
 def test_every_task_is_done_once(go, num_proc: int, here: bool) -> None:
     assert go(lambda x: x * x, range(12), num_proc, here=here) == [x * x for x in range(12)]
+
+
+def test_there_are_no_more_workers_than_tasks(go) -> None:
+    assert go(lambda x: (x, os.environ["OMP_NUM_THREADS"]), range(2), 20) == [(0, "1"), (1, "1")]
+    assert len(pool.idle) == 2
 
 
 def test_no_task_is_no_work(go) -> None:
@@ -88,7 +93,7 @@ def test_work_is_shared_out_as_it_is_done(go) -> None:
 
 
 def test_this_process_works_until_the_workers_do(go) -> None:
-    pids = go(lambda x: (time.sleep(0.02), os.getpid())[1], range(100), here=True)
+    pids = go(lambda x: (time.sleep(0.02), os.getpid())[1], range(200), here=True)
     assert pids[0] == os.getpid() and len(set(pids)) > 1
 
 

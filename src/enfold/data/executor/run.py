@@ -22,9 +22,9 @@ from enfold.data.executor.process import pool
 _SETTLED = 0.05  # seconds after which the time per task is believed
 _UNKNOWN = 0.25  # seconds after which a first task that is not done yet counts as long
 _START_UP = 0.3  # seconds that a worker takes to start, about
-_WORTH = 0.4  # seconds of work left that are worth the start of a worker
+_WORTH = 0.8  # seconds of work left that are worth the start of a worker
 _WORTH_WARM = 0.02  # ... that are worth the use of one that is there
-_LONG = 1.0  # seconds of work expected for which all workers are started at once
+_LONG = 1.5  # seconds of work expected for which all workers are started at once
 _PUMP = 0.05  # seconds between two looks at the workers from within a task
 _QUEUED = 16  # results that wait while this process is in a task of its own
 
@@ -36,7 +36,11 @@ class Job(Protocol):
         """Called once in each process that works, before its first task."""
 
     def run(self, task: Any, progress: Callable[[int], None]) -> Any:
-        """The result of a task.  Call `progress(rows)` often: it costs next to nothing."""
+        """The result of a task.
+
+        Call `progress(rows)` often: it costs next to nothing, and a failure elsewhere is noticed
+        then at the latest, while this process is at work itself.
+        """
 
 
 def run_parallel(job: Job, tasks: Sequence[Any], num_proc: int, *,
@@ -47,7 +51,7 @@ def run_parallel(job: Job, tasks: Sequence[Any], num_proc: int, *,
 
     on_progress: told the rows that `job.run` reports.  Both are called in this thread, and never
     while `job.run` is at work here, but for `on_progress`.
-    seconds: what all tasks would take one process, if that is known; more than a second starts all
+    seconds: what all tasks would take one process, if that is known; more than 1.5 s starts all
     workers at once.  here: whether this process works on tasks too until the workers do; without,
     a function that kills its process never kills this one, and short data waits for the start.
     ranks: for each task the one worker (0 .. num_proc - 1) that may run it, for functions that

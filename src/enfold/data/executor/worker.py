@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import io
 import mmap
 import os
 import pickle
@@ -34,6 +35,9 @@ def main(link: int, life: int, parent: int, threads: int) -> None:
     inside = True
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the parent's to handle
     faulthandler.enable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     threading.Thread(target=_follow, args=(life, parent), daemon=True).start()
     limit_threads(threads)
     own = set(sys.modules)
@@ -145,7 +149,7 @@ def _reusable(own: set[str]) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         return False
-    loaded = [name for name in sys.modules.keys() - own if not name.startswith("enfold.")]
+    loaded = [name for name in sys.modules.keys() - own if "." not in name]
     return threading.active_count() == 2 and not any(  # this thread and the one that follows
         map(_of_user, loaded))
 
