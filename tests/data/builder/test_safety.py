@@ -77,9 +77,10 @@ def test_a_killed_process_leaves_nothing_that_counts(tmp_path, processes):
 
 def test_two_processes_share_one_result(tmp_path):
     first, second = run(tmp_path, 0.3), run(tmp_path, 0.3)
-    assert waited(first) == waited(second)  # with the same fingerprint
+    found = waited(first)
+    assert found == waited(second)  # with the same fingerprint
     assert len(list(tmp_path.glob("began-*"))) == 1
-    assert waited(run(tmp_path)) == waited(run(tmp_path))
+    assert waited(run(tmp_path)) == found
 
 
 @pytest.fixture

@@ -26,15 +26,15 @@ from enfold.data.features import (
     Features,
     arrow_type,
     cast_table,
-    embed_array,
     promote,
     to_array,
 )
-from enfold.data.features.arrow import needs_embedding
 from enfold.data.features.build import infer
 from enfold.data.frame.files import BYTES, ROWS, one_batch
-from enfold.lazy import require
+from enfold.data.io.embedding import embedded
+from enfold.data.io.parquet import ParquetFile
 
+_GROUP = 100_000_000  # bytes of a row group
 Opener = Callable[[str], IO[bytes]]  # a name -> a file to write to
 
 
@@ -141,16 +141,22 @@ class ShardWriter:
         if table.schema != self._schema:
             table = cast_table(table, features)
         if self.kind == "parquet":
-            table = _embedded(table, features)
+            table = embedded(table, features)
         size = table.nbytes
         self.written.bytes += size
         self._in_file += size
-        if self._held and (self._held + len(table) > ROWS or self._size + size > BYTES):
+        if self._held and self._full(len(table), size):
             self._flush()
         self._tables.append(table)
         self._held, self._size = self._held + len(table), self._size + size
-        if self.batch is not None or self._held >= ROWS or self._size >= BYTES:
+        if self.batch is not None or self._full():
             self._flush()
+
+    def _full(self, rows: int = 0, size: int = 0) -> bool:
+        """Whether what waits, and so much more, fills a record batch or a row group."""
+        if self.kind == "parquet":
+            return self._size + size > _GROUP
+        return self._held + rows > ROWS or self._size + size > BYTES
 
     def _flush(self) -> None:
         if not self._tables:
@@ -158,15 +164,19 @@ class ShardWriter:
         tables, self._tables, self._held, self._size = self._tables, [], 0, 0
         if self._writer is None:
             self._begin()
+        self._length += sum(map(len, tables))
+        if self.kind == "parquet":
+            self._writer.add(pa.concat_tables(tables))
+            return
         batch = one_batch(tables, self._schema)
-        for start in range(0, batch.num_rows, self.batch or ROWS):
-            self._writer.write_batch(batch.slice(start, self.batch or ROWS))
-        self._length += batch.num_rows
+        step = self.batch or ROWS
+        for start in range(0, batch.num_rows, step):
+            self._writer.write_batch(batch.slice(start, step))
 
     def _begin(self) -> None:
         self._sink = self._open(self.name_of(len(self.written.lengths)))
         if self.kind == "parquet":
-            self._writer = require("pyarrow.parquet").ParquetWriter(self._sink, self._schema)
+            self._writer = ParquetFile(self._sink, self.written.features or Features())
         else:
             self._writer = pa.ipc.new_stream(self._sink, self._schema)
 
@@ -227,11 +237,3 @@ def together(first: Features, second: Features) -> Features:
 def _no_columns(rows: int) -> pa.Table:
     """A table without columns that has rows."""
     return pa.table({"": pa.nulls(rows)}).select([])
-
-
-def _embedded(table: pa.Table, features: Features) -> pa.Table:
-    for number, (name, feature) in enumerate(features.items()):
-        if needs_embedding(feature):
-            column = embed_array(table.column(number), feature)
-            table = table.set_column(number, table.schema.field(name), column)
-    return table
