@@ -223,7 +223,7 @@ def test_runs_in_several_threads(go) -> None:
 
 def test_a_run_within_a_worker_stays_there(go) -> None:
     def nested(x: int) -> tuple[bool, list[int]]:
-        from enfold.data.executor import process, run_parallel
+        from enfold.data.executor import run_parallel
 
         class Job:
             def open(self, rank):
