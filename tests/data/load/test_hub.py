@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -115,3 +116,17 @@ def test_offline_from_the_cache(fake_hub: FakeHub, how: str, monkeypatch: pytest
     assert "Using the latest cached version" in caplog.text
     with pytest.raises(ConnectionError, match="me/never"):
         load_dataset("me/never")
+
+
+def test_requests(fake_hub: FakeHub) -> None:
+    fake_hub.add("me/asked", CSV | {"README.md": "---\nconfigs:\n- config_name: default\n---\n"})
+    first = load_dataset("me/asked")
+
+    def asked(**options: Any) -> list[str]:
+        huggingface_hub.HfFileSystem.clear_instance_cache()
+        fake_hub.requests.clear()
+        assert load_dataset("me/asked", **options)["test"].to_list() == first["test"].to_list()
+        return [one for one in fake_hub.requests if "/api/agent" not in one]
+
+    assert asked() == ["GET /api/datasets/me/asked"]
+    assert asked(revision=COMMIT) == []

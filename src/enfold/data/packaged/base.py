@@ -8,7 +8,7 @@ on with the wider schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
 from logging import getLogger
 from typing import Any, ClassVar
@@ -19,12 +19,14 @@ from enfold.data.builder import ArrowBasedBuilder, BuilderConfig, Key
 from enfold.data.datafiles import storage_of
 from enfold.data.features import Features
 from enfold.data.info import DatasetInfo
-from enfold.data.sources import READERS, Reader, SchemaGrew, Source
+from enfold.data.sources import READERS, Position, Reader, SchemaGrew, Source
+from enfold.data.sources.blocks import ahead
 from enfold.data.sources.opening import DataFile, is_url
 from enfold.data.splits import SplitGenerator
 from enfold.errors import DataError
 
 _log = getLogger(__name__)
+AHEAD = 8 << 20  # bytes read while those before are written
 _OWN = {"features", "strict", "columns"}  # fields of a configuration that no reader is given
 
 
@@ -128,7 +130,8 @@ class SourceBuilder(ArrowBasedBuilder):
         """Its batches; `shards`: the number of the data file that each of its files is from."""
         number = told = 0
         try:
-            for position, batch in source.positions(grow=self._streaming):
+            read = source.positions(grow=self._streaming)
+            for position, batch in read if self._streaming else _while_writing(read):
                 told += _tell(source.promotions[told:])
                 yield Key(shards[position.file], number), pa.Table.from_batches([batch])
                 number += 1
@@ -166,6 +169,26 @@ class SourceBuilder(ArrowBasedBuilder):
     def _whole(self, splits: Sequence[SplitGenerator]) -> Source:
         """The files of all splits."""
         return self.source([file for split in splits for file in split.gen_kwargs["files"]])
+
+
+def _while_writing(items: Iterator[tuple[Position, pa.RecordBatch]]
+                   ) -> Iterator[tuple[Position, pa.RecordBatch]]:
+    """The same, some megabytes of them read in a thread while those before are written."""
+    for some in ahead(_together(items)):
+        yield from some
+
+
+def _together(items: Iterator[tuple[Position, pa.RecordBatch]]
+              ) -> Generator[list[tuple[Position, pa.RecordBatch]], None, None]:
+    held, size = [], 0
+    for item in items:
+        held.append(item)
+        size += item[1].nbytes
+        if size >= AHEAD:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _tell(promotions: Sequence[str]) -> int:
