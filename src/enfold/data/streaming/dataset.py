@@ -9,10 +9,11 @@ base.py reads, transforms.py makes streams of streams, create.py and export.py a
 
 from __future__ import annotations
 
+from enfold.data.push.mixins import PushedDataset
 from enfold.data.streaming.export import Exported
 
 
-class IterableDataset(Exported):
+class IterableDataset(Exported, PushedDataset):
     """A stream of rows, in shards that workers and machines share.
 
     It is a torch IterableDataset too, as soon as torch is loaded.

@@ -38,7 +38,7 @@ class Spread(Over):
         if not child.by_row:
             child = Cut(child, max(1, self.size // max(1, self.limit)))
         shards = min(child.num_shards, self.limit)
-        if self.limit <= 1 or not shards:
+        if shards <= 1:
             return child.open(state)
         parts = tuple(child.sharded(shards, index) for index in range(shards))
         return (Interleaved(parts, ONCE) if child.by_row else Turns(parts)).open(state)
