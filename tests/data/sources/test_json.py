@@ -126,6 +126,8 @@ def test_any_rows_come_back(tmp_path: Any, rows: list[Any], array: bool, indent:
      "columns"),
     ('{"d":{"a":[1],"b":2}}', {"field": "d"}, ", field 'd' is an object whose values are no "
      "columns of one length. Expected a list of objects, or an object of lists of one length"),
+    ('{"a":"x"}\n\n{"a":["\\ud800"]}\n', {}, ", line 3: holds half of a surrogate pair, like "
+     "\\ud800, which is no text. Do: mend or remove it"),
     ('{"d":\n[}', {"field": "d"}, ", line 2: not JSON: Expecting value")])
 def test_bad_files_are_named_with_the_line(content: str, options: dict[str, Any], message: str,
                                            write: Any) -> None:

@@ -24,7 +24,17 @@ import pyarrow.csv as pacsv
 from pyarrow import types as t
 
 from enfold.data.sources import cells
-from enfold.data.sources.blocks import SIZE, Mark, Piece, Readable, ahead, blocks, line_of, utf8
+from enfold.data.sources.blocks import (
+    BOM,
+    SIZE,
+    Mark,
+    Piece,
+    Readable,
+    ahead,
+    blocks,
+    line_of,
+    utf8,
+)
 from enfold.data.sources.cells import TEXT
 from enfold.data.sources.dialect import Dialect
 from enfold.data.sources.opening import DataFile, not_text
@@ -165,9 +175,11 @@ class Csv(Reader):
         return list(table.to_batches())
 
     def _table(self, block: Block, types: dict[str, Any]) -> pa.Table:
-        dialect = self.dialect
+        dialect, data = self.dialect, block.data
+        if data.startswith(BOM):  # which is a cell's here, and pyarrow leaves out one
+            data = bytearray(BOM) + data
         return pacsv.read_csv(
-            pa.BufferReader(block.data),
+            pa.BufferReader(data),
             pacsv.ReadOptions(column_names=block.names),
             pacsv.ParseOptions(
                 delimiter=dialect.sep, quote_char=dialect.quotechar or False,

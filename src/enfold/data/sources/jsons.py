@@ -10,7 +10,7 @@ text, the type `Json()`, as in `datasets`; on_mixed_types=None makes text of num
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -128,7 +128,7 @@ class Json(Reader):
             return None
         if not all(isinstance(row, dict) for row in rows):
             return None
-        return self._table(rows, hint)
+        return self._table(rows, hint, file, _Lines(self, file, mark.offset, data, 0))
 
     def _values(self, file: DataFile, hint: pa.Schema, mark: Mark) -> Iterator[Piece]:
         """The rows from a block on, one value after the other."""
@@ -140,7 +140,7 @@ class Json(Reader):
             while some := list(islice(values, ROWS)):
                 rows = _as_rows([value for _, value in some], file, some[0][0])
                 lines = [line for line, _ in some]
-                for batch in self._table(rows, hint).to_batches():
+                for batch in self._table(rows, hint, file, lines.__getitem__).to_batches():
                     yield Piece(batch, row, mark, lines.__getitem__)
                     lines = lines[batch.num_rows:]
                     row += batch.num_rows
@@ -171,11 +171,24 @@ class Json(Reader):
                                 f"Expected a list of objects, or an object of columns")
         rows = _as_rows(content, file, 1)
         for start in range(0, len(rows), ROWS):
-            for batch in self._table(rows[start:start + ROWS], hint).to_batches():
+            for batch in self._table(rows[start:start + ROWS], hint, file).to_batches():
                 yield Piece(batch, start, START)
                 start += batch.num_rows
 
-    def _table(self, rows: list[dict[str, Any]], hint: pa.Schema) -> Any:
+    def _table(self, rows: list[dict[str, Any]], hint: pa.Schema, file: DataFile,
+               line: Callable[[int], int] | None = None) -> Any:
+        try:
+            return self._typed(rows, hint)
+        except pa.ArrowInvalid as error:
+            for number, row in enumerate(rows):
+                if not jsonvalues.is_text(row):
+                    at = f"line {line(number)}" if line else f"row {number}"
+                    raise DataFileError(f"{file}, {at}: holds half of a surrogate pair, like "
+                                        f"\\ud800, which is no text. Do: mend or remove it"
+                                        ) from error
+            raise
+
+    def _typed(self, rows: list[dict[str, Any]], hint: pa.Schema) -> Any:
         head = self.mixed is not None and not len(hint)  # as in `datasets`, all that is mixed
         known = schemas.paths_of(hint, schemas.is_json)
         seen = [] if self.asked else [jsonvalues.example(hint)]

@@ -158,6 +158,15 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "number")
 
 
+def is_text(value: Any) -> bool:
+    """Whether all strings in it can be written: none holds half of a surrogate pair."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def example(kind: Any) -> Any:
     """A row with text where a schema (a type) has text, and nothing elsewhere."""
     if isinstance(kind, pa.Schema) or t.is_struct(kind):
