@@ -12,6 +12,7 @@ from enfold.data.io.frames import pandas_frame, polars_frame
 from enfold.data.io.ordered import rows_per_batch
 from enfold.data.io.sizes import estimate_nbytes
 from enfold.data.io.target import Target
+from enfold.errors import DataError
 
 Options = Mapping[str, Any]
 
@@ -85,6 +86,21 @@ class Exporting(Base):
             return (polars_frame(table, schema_overrides, rechunk)
                     for table in self._tables(batch_size))
         return polars_frame(self._frame.table(), schema_overrides, rechunk)
+
+    def to_iterable_dataset(self, num_shards: int | None = 1) -> Any:
+        """The rows as an IterableDataset of `num_shards` shards, which workers and ranks share.
+
+        It is faster to iterate where rows are in order, and shuffles approximately, in a buffer.
+        """
+        from enfold.data.streaming import IterableDataset
+
+        count = num_shards or 1
+        if count > 1 and count > len(self):
+            raise DataError(f"to_iterable_dataset: Unable to shard a dataset of size {len(self)} "
+                            f"into {count} shards (the number of shards exceeds the number of "
+                            "samples). Do: ask for fewer")
+        stream = IterableDataset.from_frame(self._frame, self.features, count)
+        return stream.with_format(self._format.type) if self._format.type is not None else stream
 
     def _tables(self, batch_size: int | None) -> Iterator[pa.Table]:
         return self._frame.batches(rows_per_batch(batch_size))

@@ -1,4 +1,4 @@
-"""Datasets saved to folders."""
+"""Datasets saved to folders and pushed to the Hub."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from typing import Any, Self
 
 from enfold.data.dataset.base import Base
+from enfold.data.push.mixins import PushedDataset
 
 
-class Storing(Base):
+class Storing(Base, PushedDataset):
     """What keeps a dataset for later."""
 
     def save_to_disk(self, dataset_path: str | os.PathLike[str],

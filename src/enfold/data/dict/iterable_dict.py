@@ -9,10 +9,11 @@ import numpy as np
 
 from enfold.data.dict.splits import Splits, by_split
 from enfold.data.features import Features
+from enfold.data.push.mixins import PushedSplits
 from enfold.data.streaming import IterableDataset
 
 
-class IterableDatasetDict(Splits[IterableDataset]):
+class IterableDatasetDict(Splits[IterableDataset], PushedSplits):
     """Iterable datasets by the name of their split, with the methods of `IterableDataset`."""
 
     _kind: ClassVar[str] = "IterableDataset"

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import posixpath
 from collections.abc import Mapping
 from typing import Any, Self
 
 from enfold.data.dataset import Dataset
 from enfold.data.dict.splits import Splits, checked_shards
 from enfold.data.features import Features
-from enfold.errors import DataFileError, FileMissing
-from enfold.lazy import require
+from enfold.data.push.mixins import PushedSplits
 
-_NAMES = "dataset_dict.json"
 Path = str | os.PathLike[str]
 Paths = Mapping[str, Path]
 
 
-class Storing(Splits[Dataset]):
+class Storing(Splits[Dataset], PushedSplits):
     """Where splits come from and go to."""
 
     def save_to_disk(self, dataset_dict_path: Path, max_shard_size: str | int | None = None,
@@ -30,17 +26,12 @@ class Storing(Splits[Dataset]):
         dataset_dict_path: a folder or URL.  num_shards: files, by split; by default as many as
         `max_shard_size` ("500MB") makes.  storage_options: of the URL's fsspec filesystem.
         """
+        from enfold.data.saving import save_dataset_dict
+
         checked_shards(num_shards)
         self._checked()
-        where = os.fspath(dataset_dict_path)
-        system, folder = _filesystem(where, storage_options)
-        system.makedirs(folder, exist_ok=True)
-        with system.open(posixpath.join(folder, _NAMES), "w", encoding="utf-8") as file:
-            json.dump({"splits": list(self)}, file)
-        for split, dataset in self.items():
-            dataset.save_to_disk(
-                posixpath.join(where, split), num_shards=(num_shards or {}).get(split),
-                max_shard_size=max_shard_size, num_proc=num_proc, storage_options=storage_options)
+        save_dataset_dict(self, dataset_dict_path, max_shard_size, num_shards, num_proc,
+                          storage_options)
 
     @classmethod
     def load_from_disk(cls, dataset_dict_path: Path, keep_in_memory: bool | None = None,
@@ -49,23 +40,10 @@ class Storing(Splits[Dataset]):
 
         Raises `FileMissing` if it is not there.
         """
-        where = os.fspath(dataset_dict_path)
-        system, folder = _filesystem(where, storage_options)
-        names = posixpath.join(folder, _NAMES)
-        if not system.isfile(names):
-            one = system.isfile(posixpath.join(folder, "state.json"))
-            raise _NoDictError(
-                f"No such file: {names!r}. Expected to load a `DatasetDict` object, but "
-                + ("got a `Dataset`. Do: load_from_disk or Dataset.load_from_disk instead" if one
-                   else "provided path is not a `DatasetDict`"))
-        try:
-            splits = json.loads(system.cat_file(names))["splits"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataFileError(f"{names}: the list of splits can't be read: {error}. Do: save the "
-                                "dataset again") from error
-        return cls({split: Dataset.load_from_disk(
-            posixpath.join(where, split), keep_in_memory=keep_in_memory,
-            storage_options=storage_options) for split in splits})
+        from enfold.data.saving import load_dataset_dict
+
+        return load_dataset_dict(  # type: ignore[no-any-return]
+            cls, Dataset, dataset_dict_path, keep_in_memory, storage_options)
 
     @classmethod
     def from_csv(cls, path_or_paths: Paths, features: Features | None = None,
@@ -103,11 +81,3 @@ class Storing(Splits[Dataset]):
 
         return cls(load_dataset(kind, data_files=paths, features=features, cache_dir=cache_dir,
                                 keep_in_memory=keep_in_memory, **options))
-
-
-class _NoDictError(FileMissing, FileNotFoundError):
-    """No saved DatasetDict; also what Python raises for a file that is not there."""
-
-
-def _filesystem(path: str, options: dict[str, Any] | None) -> tuple[Any, str]:
-    return require("fsspec.core").url_to_fs(path, **(options or {}))  # type: ignore[no-any-return]
