@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +69,15 @@ def test_functions_travel(go, function) -> None:
 def test_globals_travel_as_they_are_now(go, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "FACTOR", 10)
     assert go(scaled, [1, 2]) == [20, 30]
+
+
+def test_classes_of_a_module_that_no_import_finds(go, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("enfold_made_by_hand")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec("class Box:\n"
+         "    def __init__(self, x): self.x = x\n"
+         "def boxed(x): return Box(x).x + 1\n", vars(module))
+    assert go(module.boxed, [1, 2]) == [2, 3]
 
 
 def test_arrow_and_numpy_come_back(go) -> None:
