@@ -12,9 +12,11 @@ import select
 import signal
 import socket
 import sys
+import sysconfig
 import threading
 import time
 import traceback
+from functools import cache
 from typing import Any
 
 from enfold.data.executor import frames, lanes
@@ -149,12 +151,21 @@ def _reusable(own: set[str]) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         return False
-    loaded = [name for name in sys.modules.keys() - own if "." not in name]
+    loaded = [sys.modules.get(name) for name in sys.modules.keys() - own if "." not in name]
     return threading.active_count() == 2 and not any(  # this thread and the one that follows
         map(_of_user, loaded))
 
 
-def _of_user(name: str) -> bool:
-    from enfold.data.fingerprint.origin import library
+def _of_user(module: Any) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and os.path.isabs(file) and not file.startswith(_libraries())
 
-    return bool(getattr(sys.modules.get(name), "__file__", None)) and library(name) is None
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """The folders of what Python ships and of what is installed."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    named = [place for place in sys.path if place.endswith(("site-packages", "dist-packages"))]
+    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return (*places, *named, own)
+
