@@ -20,11 +20,12 @@ from enfold.data.features import Features
 from enfold.data.frame import Frame
 from enfold.data.plan import segments as written
 from enfold.data.plan.chunk import Result
+from enfold.data.plan.first import Step, by_a_worker, first_batch
 from enfold.data.plan.node import Node
 from enfold.data.plan.ops import ColumnsOp, MapOp, UserOp
 from enfold.data.plan.passes import divisible, processes, run_pass, run_silently
 from enfold.data.plan.segments import Segment
-from enfold.data.plan.stages import Base, Stage, pipeline
+from enfold.data.plan.stages import Base
 from enfold.data.plan.watch import Watch
 from enfold.errors import DataFileError
 
@@ -73,14 +74,17 @@ class Apply(Node):
     def start(self) -> None:
         """Run the first batch, which tells the features; keep it."""
         chain, base = self._pending()
-        stage = Stage(self.op, _stream(chain, base), record=self.done)
-        stage.limit = self._first()
-        if stage.limit is not None:
+        steps = [Step(step.op, step.done) for step in (*chain, self)]
+        limit, count = self._first(), self.settings.num_proc or 1
+        if limit is not None:
             self.op.call = replace(self.op.call, rank=0)
         began = perf_counter()
-        while (chunk := stage.next()) is not None:
-            if chunk.num_rows or not isinstance(self.op, MapOp):
-                break
+        if count > 1:
+            by_a_worker(steps, base.frame(), base.features, limit, count)
+        else:
+            first_batch(steps, Base(base.frame(), base.features), limit)
+        for node, step in zip((*chain, self), steps, strict=True):
+            node.done = step.done
         if self.done:
             self.features = self.done[-1].features
             self._rows = self._count()
@@ -221,11 +225,6 @@ class Apply(Node):
         if node is None:
             raise DataFileError(f"{lease.path}: the cached result stands on other data ({base})")
         return written.assemble(node.frame(), segments, features, (lease,)), features
-
-
-def _stream(chain: list[Apply], base: Node) -> Any:
-    below = Base(base.frame(), base.features)
-    return pipeline(chain, below, record=True) if chain else below
 
 
 def _reshaped(chain: list[Apply], frame: Frame) -> Frame:

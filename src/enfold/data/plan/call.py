@@ -112,11 +112,15 @@ class Call:
         return [*extra, self.rank] if self.with_rank else extra
 
 
+class UnevenError(FunctionError):
+    """Not the same columns returned for every row."""
+
+
 def columns_of_rows(call: Call, rows: list[Any], results: list[Any]) -> Mapping[str, Any] | None:
     """What a function returned row by row, by column; None where it returned nothing."""
     kinds = set(map(type, results))
     if kinds == {dict}:
-        return _by_column(call, results)
+        return _by_column(call, rows, results)
     if kinds == {type(None)}:
         return None
     if type(None) in kinds:
@@ -124,12 +128,17 @@ def columns_of_rows(call: Call, rows: list[Any], results: list[Any]) -> Mapping[
         raise FunctionError(f"{call.what}: {call.name} returned None for row {number} of a batch "
                             "and a dict for others. Expected a dict for each row, or None for all")
     if all(map(is_frame, results)):
-        return _below([table_from(result) for result in results])
+        tables = [table_from(result) for result in results]
+        wrong = next((i for i, table in enumerate(tables) if len(table) != 1), None)
+        if wrong is not None:
+            raise FunctionError(f"{call.what}: {call.name} returned a table of "
+                                f"{len(tables[wrong])} rows for row {wrong} of a batch. Expected "
+                                "one of a single row. Do: batched=True")
+        return _below(tables)
     if not all(isinstance(result, Mapping) for result in results):
         odd = next(result for result in results if not isinstance(result, Mapping))
         raise bad_return(call, odd)
-    return _by_column(call, [_plain_row(row, result) for row, result
-                             in zip(rows, results, strict=True)])
+    return _by_column(call, rows, list(map(_plain_row, results)))
 
 
 def columns_of_batch(call: Call, batch: Any, result: Any) -> Mapping[str, Any] | None:
@@ -190,23 +199,36 @@ def is_leaf(feature: Any) -> bool:
     return isinstance(feature, Value)
 
 
-def _by_column(call: Call, results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _by_column(call: Call, rows: Sequence[Any],
+               results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     first = results[0]
     try:
         columns = {name: [result[name] for result in results] for name in first}
     except KeyError:
         columns = None
     if columns is None or any(len(result) != len(first) for result in results):
-        number, odd = next((i, result) for i, result in enumerate(results)
-                           if result.keys() != first.keys())
-        raise FunctionError(
-            f"{call.what}: {call.name} returned the columns {list(odd)} for row {number} of a "
-            f"batch and {list(first)} for its first row. Expected the same columns for every row. "
-            "Do: return None for a value that is missing")
+        return _filled(call, rows, results)
     return columns
 
 
-def _plain_row(row: Any, result: Any) -> Mapping[str, Any]:
+def _filled(call: Call, rows: Sequence[Any],
+            results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Columns of rows that differ in them: what is not returned is as it is in the input."""
+    names = list(dict.fromkeys(name for result in results for name in result))
+    filled = [{**{name: row[name] for name in names if name not in result and
+                  isinstance(row, Mapping) and name in row}, **result}
+              for row, result in zip(rows, results, strict=True)]
+    if any(len(row) != len(names) for row in filled):
+        number, odd = next((i, result) for i, result in enumerate(results)
+                           if result.keys() != results[0].keys())
+        raise UnevenError(
+            f"{call.what}: {call.name} returned the columns {list(odd)} for row {number} of a "
+            f"batch and {list(results[0])} for its first row. Expected the same columns for every "
+            "row. Do: return None for a value that is missing")
+    return {name: [row[name] for row in filled] for name in names}
+
+
+def _plain_row(result: Any) -> Mapping[str, Any]:
     return changed_columns(result) if isinstance(result, LazyRow) else result  # type: ignore[no-any-return]
 
 

@@ -17,7 +17,14 @@ from enfold.data.features import Features
 from enfold.data.features.arrow import needs_decoding
 from enfold.data.formatting import LazyBatch, LazyRow, View
 from enfold.data.formatting.pylists import to_list, to_rows
-from enfold.data.plan.call import Call, changed_columns, columns_of_batch, columns_of_rows, is_leaf
+from enfold.data.plan.call import (
+    Call,
+    changed_columns,
+    columns_of_batch,
+    columns_of_rows,
+    is_frame,
+    is_leaf,
+)
 from enfold.errors import FunctionError
 
 Columns = Mapping[str, Any]
@@ -25,13 +32,15 @@ Columns = Mapping[str, Any]
 
 class Outcome:
     """What a call gave.  columns: returned, None for nothing; altered: set in its input;
-    removed: deleted there; same: whether the input itself was returned."""
+    removed: deleted there; same: whether the input itself was returned; alone: whether the columns
+    are all there is, and not added to those of the input."""
 
-    __slots__ = ("altered", "columns", "removed", "same")
+    __slots__ = ("alone", "altered", "columns", "removed", "same")
 
     def __init__(self, columns: Columns | None, altered: Columns, removed: set[str],
-                 same: bool) -> None:
+                 same: bool, alone: bool = False) -> None:
         self.columns, self.altered, self.removed, self.same = columns, altered, removed, same
+        self.alone = alone
 
 
 def reads(call: Call, features: Features) -> list[str] | None:
@@ -45,10 +54,11 @@ def reads(call: Call, features: Features) -> list[str] | None:
 def run_reading(call: Call, features: Features, table: pa.Table, start: int) -> Outcome:
     """The function on rows of the columns that it reads; it may alter lists in them in place."""
     rows = plain_rows(table)
-    columns = columns_of_rows(call, rows, call.each(rows, start))
+    results = call.each(rows, start)
+    columns = columns_of_rows(call, rows, results)
     altered = {name: [row[name] for row in rows] for name in table.column_names
                if not is_leaf(features[name])}
-    return Outcome(columns, altered, set(), False)
+    return Outcome(columns, altered, set(), False, is_frame(results[0]))
 
 
 def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -79,7 +89,8 @@ def run_plain(call: Call, table: pa.Table, start: int) -> Outcome:
             return Outcome({name: values for name, values in (columns or {}).items()
                             if name not in names or name in altered}, altered, removed, same)
         return Outcome({}, altered, removed, same)
-    return Outcome(columns_of_rows(call, rows, results), altered, removed, same)
+    return Outcome(columns_of_rows(call, rows, results), altered, removed, same,
+                   is_frame(results[0]))
 
 
 def run_rows(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
@@ -88,28 +99,27 @@ def run_rows(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
     plain = call.format.type is None and call.format.columns is None
     rows = view.map_rows(table) if decoded or not plain else _lazy_rows(table)
     results = call.each(rows, start)
-    lazy = isinstance(rows[0], LazyRow)
-    altered: dict[str, Any] = {}
-    removed: set[str] = set()
-    if lazy and call.input_columns is None:
-        altered, removed = _altered_lazily(call, table.column_names, rows)
-    same = bool(results) and results[0] is rows[0]
+    alone = view.is_table or is_frame(results[0])
+    if not isinstance(rows[0], LazyRow) or call.input_columns is not None:
+        return Outcome(columns_of_rows(call, rows, results), {}, set(), False, alone)
+    altered, removed = _altered_lazily(call, table.column_names, rows)
+    same = results[0] is rows[0]
     if same and all(map(is_, results, rows)):
         return Outcome({}, altered, removed, same)
-    return Outcome(columns_of_rows(call, rows, results), altered, removed, same)
+    return Outcome(columns_of_rows(call, rows, results), altered, removed, same, alone)
 
 
 def run_batch(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
     """The function on the batch."""
     batch, result = call.on_batch(view, table, start)
-    altered: dict[str, Any] = {}
-    removed: set[str] = set()
-    if isinstance(batch, LazyBatch) and call.input_columns is None:
-        altered = dict(changed_columns(batch))
-        removed = set(table.column_names) - set(batch.data)
-        removed = removed if call.format.columns is None else set()
+    alone = view.is_table or is_frame(result)
+    if not isinstance(batch, LazyBatch) or call.input_columns is not None:
+        return Outcome(columns_of_batch(call, batch, result), {}, set(), False, alone)
+    altered = dict(changed_columns(batch))
+    removed = set(table.column_names) - set(batch.data)
     same = result is batch
-    return Outcome({} if same else columns_of_batch(call, batch, result), altered, removed, same)
+    columns = {} if same else columns_of_batch(call, batch, result)
+    return Outcome(columns, altered, removed, same, alone)
 
 
 def _lazy_rows(table: pa.Table) -> list[LazyRow]:
@@ -150,9 +160,8 @@ def _altered_lazily(call: Call, names: list[str],
     for row in rows:
         touched.update(dict.fromkeys(name for name in row.data if name not in row.keys_to_format))
     altered = {name: _values(call, name, rows) for name in touched}
-    hidden = set(names) - set(call.format.columns or names)
     removed = {_gone(call, name, [row.data for row in rows]) for name in names
-               if name not in hidden and any(name not in row.data for row in rows)}
+               if any(name not in row.data for row in rows)}
     return altered, removed
 
 

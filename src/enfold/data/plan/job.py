@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from enfold.data.features import Features
 from enfold.data.frame import Column, Frame, open_file, write
 from enfold.data.frame.frame import Piece
 from enfold.data.frame.state import frame_of, frame_state
+from enfold.data.plan.ops import bare
 from enfold.data.plan.segments import Writer, asdict_of
 from enfold.data.plan.stages import Base, pipeline
 
@@ -39,10 +39,7 @@ class PassJob:
         self.ops = list(ops)
 
     def __getstate__(self) -> dict[str, Any]:
-        ops = [copy(op) for op in self.ops]
-        for op in ops:
-            if hasattr(op, "_views"):
-                op._views = None
+        ops = [bare(op) for op in self.ops]
         return {**self.__dict__, "base": frame_state(self.base), "ops": ops}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from enfold.data.features.mixed import infer_mixed
 from enfold.data.features.promote import is_null
 from enfold.data.formatting import View
 from enfold.data.frame.gather import joined
-from enfold.data.plan.call import Call
+from enfold.data.plan.call import Call, UnevenError
 from enfold.data.plan.chunk import Chunk, Result
 from enfold.data.plan.given import (
     Outcome,
@@ -92,7 +94,10 @@ class MapOp(UserOp):
     def _outcome(self, chunk: Chunk, start: int) -> Outcome:
         names = reads(self.call, chunk.features)
         if names is not None:
-            return run_reading(self.call, chunk.features, chunk.table(names), start)
+            try:
+                return run_reading(self.call, chunk.features, chunk.table(names), start)
+            except UnevenError:  # what it returns for some rows only may be in the others' input
+                pass
         table = chunk.table()
         if self.call.batched:
             return run_batch(self.call, self.view(chunk.features), table, start)
@@ -113,10 +118,10 @@ class MapOp(UserOp):
         gone = {*self.removed, *outcome.removed}
         if outcome.same:
             returned = {name: values for name, values in returned.items() if name not in gone}
-        kept = [name for name in chunk.columns if name not in gone]
+        kept = [name for name in chunk.columns if name not in gone and not outcome.alone]
         known = set(kept) | (outcome.altered.keys() - set(chunk.columns))
         fresh = {name: values for name, values in outcome.altered.items()
-                 if name in known and name not in returned} | returned
+                 if name in known and name not in returned and not outcome.alone} | returned
         count = self._count(chunk, kept, fresh, start)
         staying = [name for name in chunk.columns if name in kept or name in fresh]
         columns: dict[str, Any] = {name: name for name in staying}
@@ -141,6 +146,10 @@ class MapOp(UserOp):
             return to_array(values, self.given[name], column=name), self.given[name]
         if self.out is not None and name in self.out:
             return _fitting(values, self.out[name], name)
+        if isinstance(values, (pa.Array, pa.ChunkedArray)):
+            before = chunk.features.get(name)
+            same = before is not None and arrow_type(before) == values.type
+            return values, before if same else feature_of(values.type)
         if name in chunk.features and self.try_original_type:
             feature = chunk.features[name]
             try:
@@ -151,8 +160,6 @@ class MapOp(UserOp):
             else:
                 found = feature if array.type == arrow_type(feature) else feature_of(array.type)
                 return array, found
-        if isinstance(values, (pa.Array, pa.ChunkedArray)):
-            return values, feature_of(values.type)
         feature = infer_mixed(values, name) if self.mixed else infer(values, name)
         return to_array(values, feature, column=name), feature
 
@@ -279,6 +286,14 @@ class ColumnsOp:
             columns[name] = source if feature is None else \
                 cast_array(chunk.column(source), feature, column=source)
         return Result(chunk.num_rows, chunk.num_rows, columns, self.features)
+
+
+def bare(op: Any) -> Any:
+    """A step without what can be made again, to be sent to another process."""
+    op = copy(op)
+    if isinstance(op, UserOp):
+        op._views, op.call = None, replace(op.call)
+    return op
 
 
 def kept(chunk: Chunk, mask: np.ndarray) -> Result:

@@ -133,7 +133,7 @@ def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: P
     tasks = [(number + 1, *span) for number, span in enumerate(spans)]
     ranks = [rank for rank, _ in enumerate(spans)] if ranked else None
     run_parallel(job, tasks, count, on_result=keep, on_progress=bar, seconds=seconds,
-                 here=not ranked, ranks=ranks)
+                 here=False, ranks=ranks)
     segments = [segment for number in sorted(written) for segment in written[number]]
     return open_all(folder, segments), _together(found)
 
