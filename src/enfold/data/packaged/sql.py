@@ -51,8 +51,8 @@ class SqlConfig(SourceConfig):
         if not isinstance(given["sql"], str):
             given["sql"] = _text(given["sql"], given["con"])
         if not isinstance(given["con"], str):
-            _log.info("sql: what a %s holds can't be hashed, so the result is not found again. "
-                      "Do: pass con= as a URL", type(given["con"]).__name__)
+            _log.info("sql: what a %s holds couldn't be hashed properly, so the result is not "
+                      "found again. Do: pass con= as a URL", type(given["con"]).__name__)
             given["con"] = id(given["con"])
         return str(super().create_config_id(given, custom_features))
 
