@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from enfold.data.builder.writer import ShardWriter
+from enfold.data.config import DEFAULT_MAX_BATCH_SIZE
 from enfold.data.features import Features, to_array
 from enfold.lazy import require
 
@@ -40,6 +41,7 @@ class ArrowWriter:
             schema is not None) else features
         self.stream, self._path = stream, os.fspath(path) if path is not None else ""
         self._storage, self._length = storage_options, 0
+        self._waiting: list[Mapping[str, Any]] = []
         self._writer = ShardWriter(lambda _: self._path, self._kind, self._features,
                                    batch=writer_batch_size, open=self._open)
 
@@ -52,7 +54,13 @@ class ArrowWriter:
     def write(self, example: Mapping[str, Any]) -> None:
         """Write a row."""
         self._length += 1
-        self._writer.row(example)
+        self._waiting.append(example)
+        if len(self._waiting) >= (self._writer.batch or DEFAULT_MAX_BATCH_SIZE):
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._writer.rows(waiting)
 
     def write_batch(self, batch_examples: Mapping[str, Any]) -> None:
         """Write a dict of columns."""
@@ -64,6 +72,7 @@ class ArrowWriter:
 
     def write_table(self, pa_table: pa.Table) -> None:
         """Write a table."""
+        self._flush()
         self._length += len(pa_table)
         self._writer.table(pa_table)
 
@@ -71,6 +80,7 @@ class ArrowWriter:
 
     def finalize(self, close_stream: bool = True) -> tuple[int, int]:
         """End the file; (rows, bytes)."""
+        self._flush()
         written = self._writer.close()
         self._features = written.features
         if close_stream and self.stream is not None:

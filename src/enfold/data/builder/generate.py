@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from logging import getLogger
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -32,17 +32,17 @@ from enfold.errors import DataError
 
 _log = getLogger(__name__)
 _TELL = 0.05  # seconds between two looks at the progress bar
+_LOOK = 16  # rows between two looks at the clock
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """Which row or table a generator yields: the source file it is from, and its number there."""
 
     original_shard_id: int
     item_or_batch_id: int
 
     def __str__(self) -> str:
-        return str((self.original_shard_id, self.item_or_batch_id))
+        return str(tuple(self))
 
 
 @dataclass
@@ -53,15 +53,15 @@ class Made(Written):
 
 
 class _Generating(DatasetBuilder):
-    """Splits made by `_generated(**gen_kwargs)`; lists among these are shared out to processes."""
+    """Splits made from `gen_kwargs`; lists among these are shared out to processes."""
 
     @abstractmethod
-    def _generated(self, **kwargs: Any) -> Iterable[tuple[Any, Any]]:
-        """(key, rows)."""
+    def _batches(self, size: int, kwargs: dict[str, Any]) -> Iterator[tuple[int, int, Any]]:
+        """(source file, number of rows, rows or a table or None for those that come later)."""
 
     @abstractmethod
-    def _write(self, writer: ShardWriter, rows: Any) -> int:
-        """Write what the generator yielded; the number of rows."""
+    def _write(self, writer: ShardWriter, batch: Any) -> None:
+        """Write such rows or such a table."""
 
     def _generate_shards(self, **kwargs: Any) -> Iterator[Any]:
         """The source files or parts that the data is from, where a builder tells them."""
@@ -106,12 +106,24 @@ class GeneratorBasedBuilder(_Generating):
     def _generate_examples(self, **kwargs: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield (key, row) for a split's `gen_kwargs`; the key may be a Key or anything."""
 
-    def _generated(self, **kwargs: Any) -> Iterable[tuple[Any, Any]]:
-        return self._generate_examples(**kwargs)
+    def _batches(self, size: int, kwargs: dict[str, Any]) -> Iterator[tuple[int, int, Any]]:
+        rows: list[Any] = []
+        source, told = 0, 0
+        for key, row in self._generate_examples(**kwargs):
+            if type(key) is Key and key.original_shard_id != source:
+                yield source, len(rows) - told, None
+                source, told = key.original_shard_id, len(rows)
+            rows.append(row)
+            if len(rows) == size:
+                yield source, size - told, rows
+                rows, told = [], 0
+            elif not len(rows) % _LOOK:
+                yield source, len(rows) - told, None
+                told = len(rows)
+        yield source, len(rows) - told, rows
 
-    def _write(self, writer: ShardWriter, rows: Any) -> int:
-        writer.row(rows)
-        return 1
+    def _write(self, writer: ShardWriter, batch: Any) -> None:
+        writer.rows(batch)
 
     def _get_examples_iterable_for_split(self, split_generator: SplitGenerator) -> Any:
         from enfold.data.streaming.origins import Examples
@@ -128,12 +140,14 @@ class ArrowBasedBuilder(_Generating):
     def _generate_tables(self, **kwargs: Any) -> Iterator[tuple[Any, pa.Table]]:
         """Yield (key, table) for a split's `gen_kwargs`; the key may be a Key or anything."""
 
-    def _generated(self, **kwargs: Any) -> Iterable[tuple[Any, Any]]:
-        return self._generate_tables(**kwargs)
+    def _batches(self, size: int, kwargs: dict[str, Any]) -> Iterator[tuple[int, int, Any]]:
+        source = 0
+        for key, table in self._generate_tables(**kwargs):
+            source = key.original_shard_id if type(key) is Key else source
+            yield source, len(table), table
 
-    def _write(self, writer: ShardWriter, rows: Any) -> int:
-        writer.table(rows)
-        return len(rows)
+    def _write(self, writer: ShardWriter, batch: Any) -> None:
+        writer.table(batch)
 
     def _get_examples_iterable_for_split(self, split_generator: SplitGenerator) -> Any:
         from enfold.data.streaming.origins import Tables
@@ -156,12 +170,13 @@ class _Job:
     def run(self, task: tuple[int, dict[str, Any]], progress: Callable[[int], None]) -> Made:
         """Write the files of one job."""
         number, gen_kwargs = task
-        builder, originals, source = self.builder, [0], 0
+        builder, originals = self.builder, [0]
+        size = builder._writer_batch_size or config.DEFAULT_MAX_BATCH_SIZE
         told, since = 0, time.perf_counter()
         with self.writer(number, builder.info.features) as writer:
-            for key, rows in builder._generated(**gen_kwargs):
-                count = builder._write(writer, rows)
-                source = key.original_shard_id if isinstance(key, Key) else source
+            for source, count, batch in builder._batches(size, gen_kwargs):
+                if batch is not None:
+                    builder._write(writer, batch)
                 originals += [0] * (source + 1 - len(originals))
                 originals[source] += count
                 told += count

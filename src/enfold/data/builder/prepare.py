@@ -1,6 +1,6 @@
 """Making a dataset's files: once, whole, by one process at a time.
 
-Everything is written to `<folder>.incomplete`, under a lock that other processes wait for, and
+Everything is written to `<folder>.<id>.incomplete`, under a lock that other processes wait for, and
 moved when it is complete, dataset_info.json last: a folder that has it is whole, and one whose
 files were lost or cut off since is made again.
 """
@@ -12,8 +12,10 @@ import posixpath
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from glob import escape, glob
 from logging import getLogger
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from enfold.data import config
@@ -56,14 +58,14 @@ def download_and_prepare(builder: DatasetBuilder, output_dir: Any,
     if dl_manager is None:
         dl_manager = _manager(builder, download_config, mode, base_path, options.get("num_proc"))
     builder.dl_manager = dl_manager
-    with _lock(builder):
+    with _lock(builder) as lock:
         if mode == DownloadMode.REUSE_DATASET_IF_EXISTS and _is_prepared(builder):
             _log.info("Found cached dataset %s (%s)", builder.dataset_name, builder._output_dir)
             builder.info = builder._load_info()
             return
         _log.info("Generating dataset %s (%s)", builder.dataset_name, builder._output_dir)
         _require_space(builder)
-        with _draft(builder):
+        with _draft(builder, lock):
             given = {name: value for name, value in options.items() if value is not None}
             builder._download_and_prepare(dl_manager=dl_manager, verification_mode=checks,
                                           file_format=file_format, **given)
@@ -158,15 +160,17 @@ def _add_up(info: DatasetInfo, dl_manager: Any) -> None:
 
 
 @contextmanager
-def _draft(builder: DatasetBuilder) -> Iterator[None]:
+def _draft(builder: DatasetBuilder, lock: FileLock | None) -> Iterator[None]:
     """Have the builder write to another folder, which takes its place when all went well."""
     folder = builder._output_dir
     if builder._is_remote:
         builder._fs.makedirs(folder, exist_ok=True)
         yield
         return
-    draft = f"{folder}.incomplete"
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+    if lock is not None and lock.real:  # then drafts are those of processes that were killed
+        for old in glob(f"{escape(folder)}.*.incomplete"):
+            shutil.rmtree(old, ignore_errors=True)
+    draft = f"{folder}.{token_hex(4)}.incomplete"
     os.makedirs(draft)
     builder._output_dir = draft
     try:

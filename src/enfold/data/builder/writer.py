@@ -1,7 +1,7 @@
 """Writing a split: rows or tables in, files of a bounded size out.
 
     with ShardWriter(name_of, "arrow", features) as writer:
-        writer.row({"text": "a"})  or  writer.table(table)
+        writer.rows([{"text": "a"}])  or  writer.table(table)
     writer.written.lengths, .bytes, .features
 
 Without features, the first rows show what the columns are; a later row that needs a wider type
@@ -19,7 +19,6 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from enfold.data.config import DEFAULT_MAX_BATCH_SIZE
 from enfold.data.features import (
     CastError,
     FeatureError,
@@ -30,6 +29,7 @@ from enfold.data.features import (
     to_array,
 )
 from enfold.data.features.build import infer
+from enfold.data.features.errors import shown
 from enfold.data.frame.files import BYTES, ROWS, one_batch
 from enfold.data.io.embedding import embedded
 from enfold.data.io.parquet import ParquetFile
@@ -64,19 +64,29 @@ class ShardWriter:
         self._schema = pa.schema([]) if features is None else features.arrow_schema
         self._open = open or (lambda name: pa.OSFile(name, "wb"))
         self._reread = reread
-        self._rows: list[Mapping[str, Any]] = []
         self._tables: list[pa.Table] = []
         self._held = self._size = self._length = 0  # rows and bytes that wait; rows of the file
         self._in_file = 0  # bytes of this file
         self._sink: Any = None
         self._writer: Any = None
 
-    def row(self, row: Mapping[str, Any]) -> None:
-        """Write a row, a dict of what the columns take."""
+    def rows(self, rows: list[Mapping[str, Any]]) -> None:
+        """Write rows, dicts of what the columns take, as one record batch or part of one."""
+        if not rows:
+            return
         self._turn()
-        self._rows.append(row)
-        if len(self._rows) >= (self.batch or DEFAULT_MAX_BATCH_SIZE):
-            self._take_rows()
+        columns = columns_of(rows)
+        if self.given is None:
+            arrays = self._shown(columns, len(rows))
+        else:
+            if more := sorted(columns.keys() - self.given.keys()):
+                raise FeatureError(f"rows have the columns {more}, which are not among the "
+                                   f"features {list(self.given)}. Do: add them to features, or "
+                                   f"leave them out of the rows")
+            empty = [None] * len(rows)
+            arrays = {name: to_array(columns.get(name, empty), feature, column=name)
+                      for name, feature in self.given.items()}
+        self._take(pa.table(arrays) if arrays else _no_columns(len(rows)))
 
     def table(self, table: pa.Table) -> None:
         """Write a table.  Raises CastError where it does not fit the columns."""
@@ -88,7 +98,6 @@ class ShardWriter:
 
         Raises FeatureError if neither features nor rows have told what the columns are.
         """
-        self._take_rows()
         if self.written.features is None:
             raise FeatureError("there are no rows to show what the columns are. Do: pass "
                                "features=, or yield at least one row")
@@ -98,25 +107,7 @@ class ShardWriter:
     def _turn(self) -> None:
         """Begin the next file where this one is full."""
         if self.limit is not None and self._in_file > self.limit:
-            self._take_rows()
             self._end()
-
-    def _take_rows(self) -> None:
-        if not self._rows:
-            return
-        rows, self._rows = self._rows, []
-        names = dict.fromkeys(self.given or (name for row in rows for name in row))
-        if self.given is not None and (more := {key for row in rows for key in row} - set(names)):
-            raise FeatureError(f"rows have the columns {sorted(more)}, which are not among the "
-                               f"features {list(names)}. Do: add them to features, or leave them "
-                               f"out of the rows")
-        values = {name: [row.get(name) for row in rows] for name in names}
-        if self.given is not None:
-            arrays = {name: to_array(values[name], self.given[name], column=name)
-                      for name in names}
-        else:
-            arrays = self._shown(values, len(rows))
-        self._take(pa.table(arrays) if arrays else _no_columns(len(rows)))
 
     def _shown(self, values: dict[str, list[Any]], rows: int) -> dict[str, Any]:
         """The columns as those before, which are widened to what these values show."""
@@ -232,6 +223,21 @@ def together(first: Features, second: Features) -> Features:
     return Features({name: promote(first[name], second[name], column=name)
                      if name in first and name in second else first.get(name, second.get(name))
                      for name in names})
+
+
+def columns_of(rows: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows by column; what a row lacks is None.  Raises FeatureError for rows that are no dicts."""
+    if odd := [row for row in rows if not isinstance(row, Mapping)]:
+        raise FeatureError(f"a row is a {type(odd[0]).__name__}: {shown(odd[0])}. Expected a dict "
+                           f"with a value per column")
+    names = list(rows[0])
+    try:
+        if set(map(len, rows)) == {len(names)}:
+            return {name: [row[name] for row in rows] for name in names}
+    except KeyError:  # as many columns, but others
+        pass
+    every = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in every}
 
 
 def _no_columns(rows: int) -> pa.Table:

@@ -26,6 +26,7 @@ from enfold.data.download.unpack import hash_url_to_filename, unpack
 from enfold.errors import DataError, FileMissing
 from enfold.files import env
 from enfold.files.atomic import atomic_write
+from enfold.files.remote import failure
 from enfold.lazy import require
 
 _HUB = re.compile(r"hf://(?P<kind>datasets|spaces)/(?P<repo>[^@]+)"
@@ -99,7 +100,8 @@ def _download(url: str, target: Path, settings: DownloadConfig) -> None:
     for attempt in range(settings.max_retries + 1):
         try:
             system, path = filesystem(url, settings)
-            system.get_file(path, str(draft))
+            with _bar(settings) as bar:
+                system.get_file(path, str(draft), callback=bar)
             os.replace(draft, target)
             return
         except FileNotFoundError as error:
@@ -110,6 +112,15 @@ def _download(url: str, target: Path, settings: DownloadConfig) -> None:
             time.sleep(2 ** attempt)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def _bar(settings: DownloadConfig) -> Any:
+    """A progress bar of bytes, as fsspec tells them."""
+    from enfold.data.executor import tqdm
+
+    return require("fsspec.callbacks").TqdmCallback(
+        {"desc": settings.download_desc or "Downloading", "unit": "B", "unit_scale": True,
+         "disable": settings.disable_tqdm}, tqdm_cls=tqdm)
 
 
 def _from_hub(url: str, settings: DownloadConfig) -> str:
@@ -127,8 +138,21 @@ def _from_hub(url: str, settings: DownloadConfig) -> str:
             **where, token=settings.token, endpoint=env.endpoint(),
             force_download=settings.force_download, user_agent=settings.user_agent,
             local_files_only=_no_requests(settings) is not None))
-    except (OSError, ValueError) as error:  # what the Hub's client raises for files not to be had
-        raise PathMissing(f"{url} can't be had from the Hub: {error}") from error
+    except Exception as error:  # the client's http library changes with its version
+        raise PathMissing(f"{url} can't be had from the Hub: "
+                          f"{_reason(error, where, settings)}") from error
+
+
+def _reason(error: Exception, where: dict[str, Any], settings: DownloadConfig) -> str:
+    errors = require("huggingface_hub.errors")
+    hidden = isinstance(error, errors.LocalEntryNotFoundError)  # "not cached": its cause says why
+    if isinstance(error, errors.EntryNotFoundError) and not hidden:
+        return f"the repository has no file {where['filename']!r} at {where['revision']!r}"
+    if hidden and (reason := _no_requests(settings)):
+        return f"it is not cached, and {reason} forbids a request. Do: allow requests once"
+    cause = (error.__cause__ if hidden else None) or error
+    return str(failure(cause, f"datasets/{where['repo_id']}", str(where["revision"]),
+                       settings.token))
 
 
 def _no_requests(settings: DownloadConfig) -> str | None:
