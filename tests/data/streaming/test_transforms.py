@@ -151,7 +151,7 @@ def test_tables_in_and_out_of_functions():
     ds = tabled(1, 5).with_format("pandas").filter(lambda df: df["i"] > 2, batched=True)
     assert [row["i"] for row in ds.with_format(None)] == [3, 4]
     ds = tabled(1, 5).with_format("arrow").map(lambda t: t, remove_columns="b", batched=True)
-    assert list(ds.iter(5))[0].column_names == ["i"]
+    assert next(iter(ds.iter(5))).column_names == ["i"]
 
 
 def test_columns():

@@ -120,6 +120,15 @@ class SourceBuilder(ArrowBasedBuilder):
                          ) -> Iterator[Any]:
         yield from files
 
+    def _get_examples_iterable_for_split(self, split_generator: SplitGenerator) -> Any:
+        """A stream that is resumed in the block where it was, if tables are made of blocks."""
+        if type(self)._generate_tables is not SourceBuilder._generate_tables:
+            return super()._get_examples_iterable_for_split(split_generator)
+        from enfold.data.streaming import arguments
+        from enfold.data.streaming.origins import Files
+
+        return Files(tuple(arguments.single(split_generator.gen_kwargs)), self.source)
+
     def _generate_tables(self, files: Sequence[str]  # type: ignore[override]
                          ) -> Iterator[tuple[Key, pa.Table]]:
         each = [self._files([path]) for path in files]
