@@ -20,6 +20,7 @@ from enfold.data import config
 from enfold.data.sources import patterns as rules
 from enfold.data.sources.opening import is_url
 from enfold.data.sources.patterns import sanitize_patterns
+from enfold.data.sources.walk import one_walk
 from enfold.errors import FileMissing
 from enfold.lazy import require
 
@@ -113,12 +114,19 @@ def _resolved(pairs: Iterable[tuple[str, list[str] | None]], base_path: str | No
     """The files of (pattern, allowed extensions); a glob may find nothing, a path may not."""
     base = base_path if base_path is not None else Path().resolve().as_posix()
     files: list[str] = []
-    for pattern, extensions in pairs:
-        try:
-            files += resolve_pattern(pattern, base, extensions, download_config)
-        except FileNotFoundError:
-            if not has_magic(pattern):
-                raise
+    globbed: set[str] = set()  # a file that several globs find is one file
+    with one_walk():
+        for pattern, extensions in pairs:
+            try:
+                found = resolve_pattern(pattern, base, extensions, download_config)
+            except FileNotFoundError:
+                if not has_magic(pattern):
+                    raise
+                continue
+            if has_magic(pattern):
+                found = [file for file in found if file not in globbed]
+                globbed.update(found)
+            files += found
     return DataFilesList(files, _origins(files, download_config))
 
 
@@ -130,7 +138,7 @@ class DataFilesList(list[str]):
         self.origin_metadata = origin_metadata
 
     def __enfold_digest__(self) -> Any:
-        return list(self), self.origin_metadata
+        return repr((list(self), self.origin_metadata))
 
     def __add__(self, other: Any) -> DataFilesList:  # type: ignore[override]
         return DataFilesList([*self, *other], self.origin_metadata + other.origin_metadata)
@@ -156,17 +164,19 @@ class DataFilesList(list[str]):
     def filter(self, *, extensions: list[str] | None = None,
                file_names: list[str] | None = None) -> DataFilesList:
         """The files with one of the extensions, perhaps followed by others, or of these names."""
-        forms = [re.compile(f".*({'|'.join(map(re.escape, extensions))})(\\..+)?$")
-                 ] if extensions else []
-        if file_names:
-            forms.append(re.compile(rf".*[\/]?({'|'.join(map(re.escape, file_names))})$"))
+        kinds, names = set(extensions or ()), tuple(file_names or ())
         kept = [number for number, file in enumerate(self)
-                if not forms or any(form.match(file.lower()) or form.match(file)
-                                    for form in forms)]
+                if not (kinds or names) or (names and file.endswith(names))
+                or not kinds.isdisjoint(f".{part}" for part in _parts(file))]
         whole = len(self.origin_metadata) == len(self)
         return DataFilesList([self[number] for number in kept],
                              [self.origin_metadata[number] for number in kept]
                              if whole else self.origin_metadata)
+
+
+def _parts(file: str) -> list[str]:
+    """`csv` and `gz` of a/b.csv.gz."""
+    return file.split("::")[0].rsplit("/", 1)[-1].lower().split(".")[1:]
 
 
 def _repository(info: Any, base_path: str | None) -> str:
@@ -197,8 +207,9 @@ class DataFilesDict(dict[str, DataFilesList]):
     @classmethod
     def _by_split(cls, patterns: Mapping[str, Any],
                   resolve: Callable[[Any], DataFilesList]) -> DataFilesDict:
-        return cls({split: many if isinstance(many, DataFilesList) else resolve(many)
-                    for split, many in patterns.items()})
+        with one_walk():
+            return cls({split: many if isinstance(many, DataFilesList) else resolve(many)
+                        for split, many in patterns.items()})
 
     def filter(self, *, extensions: list[str] | None = None,
                file_names: list[str] | None = None) -> DataFilesDict:

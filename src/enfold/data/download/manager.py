@@ -13,6 +13,7 @@ from enfold.data.download.cached import cached_path, checksum
 from enfold.data.download.config import DownloadConfig
 from enfold.data.download.paths import is_relative_path, url_or_path_join
 from enfold.data.nested import flatten, map_nested
+from enfold.data.sources.opening import is_url
 
 
 class DownloadManager:
@@ -92,7 +93,8 @@ class DownloadManager:
 
     def _all(self, urls: Any, settings: DownloadConfig) -> Any:
         """Small files are many, and their time is that of waiting: fetched in threads."""
-        many = len(flatten(urls)) >= config.HF_DATASETS_MULTITHREADING_MAX_WORKERS
+        remote = [url for url in flatten(urls) if is_url(str(url))]
+        many = len(remote) >= config.HF_DATASETS_MULTITHREADING_MAX_WORKERS
         threads = settings.num_proc or (
             config.HF_DATASETS_MULTITHREADING_MAX_WORKERS if many else 1)
         return map_nested(lambda url: self._one(str(url), settings), urls, threads)

@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from logging import getLogger
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -113,8 +112,8 @@ class FolderBasedBuilder(SourceBuilder):
         return media, metadata
 
     def _is_media(self, name: str) -> bool:
-        suffixes = [one.lower() for one in PurePosixPath(_name(name)).suffixes[-2:]]
-        return any(one in self.EXTENSIONS for one in suffixes)
+        return any(f".{part}" in self.EXTENSIONS
+                   for part in _name(name).lower().split(".")[1:][-2:])
 
     def _labels(self, media: Sequence[tuple[str, str]], metadata: bool) -> list[str] | None:
         """The names of the labels, None where there are to be none."""
@@ -189,8 +188,9 @@ class FolderBasedBuilder(SourceBuilder):
 
 
 def _name(path: str) -> str:
-    return PurePosixPath(path.split("::")[0]).name
+    return path.split("::")[0].replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _folder(path: str) -> str:
-    return PurePosixPath(path.split("::")[0].replace("\\", "/")).parent.name
+    parts = path.split("::")[0].replace("\\", "/").rsplit("/", 2)
+    return parts[-2] if len(parts) > 1 else ""

@@ -19,6 +19,7 @@ from glob import has_magic
 from pathlib import Path, PurePath
 from typing import Any
 
+from enfold.data.sources import walk
 from enfold.data.sources.opening import is_url
 from enfold.errors import DataError, FileMissing
 from enfold.lazy import require
@@ -148,22 +149,32 @@ def resolve_pattern(pattern: str, base_path: str = "", extensions: Iterable[str]
     protocol = system.protocol if isinstance(system.protocol, str) else system.protocol[0]
     prefix = "" if protocol in ("file", "local") else f"{protocol}://"
     hops = pattern.split("::")[1:]
-    wanted = IGNORED - {PurePath(pattern).name}
-    detail = {"expand_info": False} if protocol == "hf" else {}  # spares a request a file
-    known_files = _of_commit(inner)
-    entries = system.glob(inner, detail=True, **detail) if known_files is None else {
-        path: {"type": "file"} for path in known_files if _matches(inner, path)}
-    paths = [path for path, info in entries.items()
-             if _is_file(path, info) and PurePath(path).name not in wanted
-             and not _unrequested(path, inner)]
+    wanted = IGNORED - {_name(pattern)}
+    paths = [path for path in _globbed(system, inner, protocol) if _name(path) not in wanted]
     found = ["::".join([path if is_url(path) else prefix + path, *hops]) for path in paths]
     known = None if extensions is None else set(extensions)
     kept = [path for path in found if known is None or not known.isdisjoint(
-        f".{part}" for part in PurePath(path.split("::")[0]).name.split(".")[1:])]
+        f".{part}" for part in _name(path.split("::")[0]).split(".")[1:])]
     if not kept:
         which = f" with any supported extension {sorted(known)}" if known is not None else ""
         raise FileMissing(f"Unable to find '{pattern}'{which}")
     return kept
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _globbed(system: Any, pattern: str, protocol: str) -> list[str]:
+    """The files that a pattern of a filesystem stands for."""
+    if protocol in ("file", "local") and walk.walks(pattern):
+        return walk.matching(pattern)
+    listed = _of_commit(pattern)
+    detail = {"expand_info": False} if protocol == "hf" else {}  # spares a request a file
+    entries = system.glob(pattern, detail=True, **detail) if listed is None else {
+        path: {"type": "file"} for path in listed if _matches(pattern, path)}
+    return [path for path, info in entries.items()
+            if _is_file(path, info) and not _unrequested(path, pattern)]
 
 
 def _is_file(path: str, info: Mapping[str, Any]) -> bool:
@@ -184,6 +195,8 @@ def _unrequested(path: str, pattern: str) -> bool:
 def _listing(base_path: str, storage: Mapping[str, Any]) -> list[str]:
     """The names of all files below a folder, relative to it, one request or walk for all."""
     system, root = require("fsspec").core.url_to_fs(base_path, **storage)
+    if "local" in system.protocol:
+        return [name for name in walk.names(root.rstrip("/")) if _name(name) not in IGNORED]
     top, paths = root.rstrip("/") + "/", _of_commit(root)
     names = [path.removeprefix(top) for path in (system.find(root) if paths is None else paths)
              if path.startswith(top)]
@@ -207,4 +220,4 @@ def _of_commit(path: str) -> list[str] | None:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return re.match(require("fsspec.utils").glob_translate(pattern), name) is not None
+    return walk.matcher(pattern)(name)
