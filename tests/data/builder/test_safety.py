@@ -154,6 +154,7 @@ def test_errors_leave_nothing(tmp_path, processes, error):
                        ) as caught:
         builder.download_and_prepare(num_proc=processes)
     assert type(caught.value.__cause__) is type(error) and str(error) in str(caught.value)
+    assert ("is full. Do: free some of it" in str(caught.value)) is isinstance(error, OSError)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert builder._output_dir == builder.cache_dir
 

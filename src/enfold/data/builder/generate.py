@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import time
 from abc import abstractmethod
@@ -92,8 +93,8 @@ class _Generating(DatasetBuilder):
                     f"the same columns, but {error}. Do: edit the files to match, pass features=, "
                     f"or load them as separate configurations") from error
             except Exception as error:
-                raise DatasetGenerationError(
-                    f"An error occurred while generating the dataset: {error}") from error
+                raise DatasetGenerationError(f"An error occurred while generating the dataset: "
+                                             f"{error}{_advice(self, error)}") from error
         _finish(self, job, info, parts)
         if self.info.features is None:
             self.info.features = features
@@ -247,6 +248,13 @@ def _finish(builder: DatasetBuilder, job: _Job, info: Any, parts: list[Made]) ->
     info.shard_lengths = lengths if len(lengths) > 1 else None
     if len(originals) > 1 and config.SAVE_ORIGINAL_SHARD_LENGTHS:
         info.original_shard_lengths = originals
+
+
+def _advice(builder: DatasetBuilder, error: Exception) -> str:
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    return (f". The disk of {builder._output_dir} is full. Do: free some of it, or pass cache_dir= "
+            f"on a larger one, or set HF_DATASETS_CACHE")
 
 
 def _read(path: str) -> pa.Table:
