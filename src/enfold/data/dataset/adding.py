@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from enfold.data.dataset.aligning import fitted
-from enfold.data.features import Features, to_array
+from enfold.data.features import Features, cast_array, to_array
 from enfold.data.features.build import infer
 from enfold.data.features.promote import is_null, promote
 from enfold.data.frame import Frame
@@ -29,7 +29,7 @@ def with_item(dataset: Any, item: Mapping[str, Any], fingerprint: str | None) ->
         shown = infer([value], name) if name not in features or is_null(features[name]) else None
         if shown is not None:
             features[name] = promote(features.get(name, shown), shown, column=name)
-    columns = {name: to_array([item.get(name)], feature, column=name)
+    columns = {name: cast_array(to_array([item.get(name)], column=name), feature, column=name)
                for name, feature in features.items()}
     last = Frame.of(pa.Table.from_arrays(list(columns.values()), schema=features.arrow_schema))
     rows = dataset._node.rows

@@ -42,12 +42,12 @@ class Base:
     @property
     def features(self) -> Features:
         """What the columns are."""
-        return self._node.features
+        return Features(self._node.features)  # may be changed by the caller, and given to cast()
 
     @property
     def info(self) -> DatasetInfo:
         """What is known of the dataset."""
-        self._info.features = self._node.features
+        self._info.features = self.features
         return self._info
 
     @property
@@ -110,7 +110,8 @@ class Base:
     @property
     def data(self) -> pa.Table:
         """All rows as a pyarrow table; what is not behind row numbers is not copied."""
-        return self._frame.table().replace_schema_metadata(self.features.arrow_schema.metadata)
+        metadata = self._node.features.arrow_schema.metadata
+        return self._frame.table().replace_schema_metadata(metadata)
 
     @property
     def cache_files(self) -> list[dict[str, str]]:
@@ -164,11 +165,11 @@ class Base:
 
     def _known(self, names: str | Iterable[str], what: str) -> list[str]:
         """Names as a list; raises for those that are no columns."""
-        names = [names] if isinstance(names, str) else list(names)
+        names, known = [names] if isinstance(names, str) else list(names), self._node.features
         for name in names:
-            if name not in self.features:
-                raise DataError(f"{what}: there is no column {name!r}{nearest(name, self.features)}"
-                                f". Current columns in the dataset: {self.column_names}")
+            if name not in known:
+                raise DataError(f"{what}: there is no column {name!r}{nearest(name, known)}. Current "
+                                f"columns in the dataset: {self.column_names}")
         return names
 
     # -- as a value

@@ -57,14 +57,14 @@ class Columns(Reading):
     def add_column(self, name: str, column: Any, new_fingerprint: str | None = None,
                    feature: Any = None) -> Self:
         """With a column more.  feature: what it holds; by default what its values show."""
-        if name in self.features:
+        if name in self._node.features:
             raise DataError(f"add_column: there is a column {name!r} already. Expected another")
         feature = feature if feature is not None else _shown(column, name)
         array = to_array(column, feature, column=name)
         if len(array) != self.num_rows:
             raise _LengthError(f"add_column: got {len(array)} values for {name!r}. Expected "
                           f"{self.num_rows}, one per row")
-        features = Features({**self.features, name: feature})
+        features = Features({**self._node.features, name: feature})
         node = Reshape([self._node], features, self._node.rows, "add column",
                        lambda frame: frame.put({name: array}), (name, array))
         return self._with(node, new_fingerprint)
@@ -74,7 +74,7 @@ class Columns(Reading):
              cache_file_name: str | None = None, writer_batch_size: int | None = 1000,
              num_proc: int | None = None) -> Self:
         """With its columns as these features.  Raises `CastError` where a value does not fit."""
-        if sorted(features) != sorted(self.features):
+        if sorted(features) != sorted(self._node.features):
             raise FeatureError(f"cast: got the columns {list(features)}. Expected the dataset's: "
                                f"{self.column_names}. The columns in features must be identical "
                                "as the columns in the dataset")
@@ -85,14 +85,14 @@ class Columns(Reading):
     def cast_column(self, column: str, feature: Any, new_fingerprint: str | None = None) -> Self:
         """With one column as another feature."""
         self._known(column, "cast_column")
-        features = Features({**self.features, column: feature})
+        features = Features({**self._node.features, column: feature})
         other = self._cast(features, Settings(label=f"cast {column}"))
         if new_fingerprint is not None:
             other._fingerprint = new_fingerprint
         return other
 
     def _cast(self, features: Features, settings: Settings) -> Self:
-        mine = self.features
+        mine = self._node.features
         free = Features(mine).type == features.type and not any(
             features[name] != mine[name] and hasattr(features[name], "cast_storage")
             and not _same_storage(mine[name], features[name]) for name in features)
@@ -106,8 +106,8 @@ class Columns(Reading):
 
     def flatten(self, new_fingerprint: str | None = None, max_depth: int = 16) -> Self:
         """With a column for each field of structs: `answers.text`."""
-        features = self.features.flatten(max_depth=max_depth)
-        before = dict(self.features)
+        features = self._node.features.flatten(max_depth=max_depth)
+        before = dict(self._node.features)
         node = Reshape([self._node], features, self._node.rows, "flatten",
                        lambda frame: _flat(frame, before, features), max_depth)
         return self._with(node, new_fingerprint)
@@ -115,7 +115,7 @@ class Columns(Reading):
     def class_encode_column(self, column: str, include_nulls: bool = False) -> Self:
         """With the values of a column as labels, their names sorted."""
         self._known(column, "class_encode_column")
-        feature = self.features[column]
+        feature = self._node.features[column]
         if not isinstance(feature, Value):
             raise DataError(f"class_encode_column: {column!r} is {feature}. Class encoding is only "
                             "supported for Value columns")
@@ -128,7 +128,7 @@ class Columns(Reading):
     def align_labels_with_mapping(self, label2id: Mapping[str, int], label_column: str) -> Self:
         """With labels numbered as a model's `label2id` has them."""
         self._known(label_column, "align_labels_with_mapping")
-        feature = self.features[label_column]
+        feature = self._node.features[label_column]
         labels = getattr(feature, "feature", feature)
         if not isinstance(labels, ClassLabel):
             raise DataError(f"align_labels_with_mapping: {label_column!r} is {feature}. Expected "
@@ -151,14 +151,14 @@ class Columns(Reading):
                 return {label_column: [[_number(table, item) for item in row] for row in values]}
             return {label_column: [_number(table, value) for value in values]}
 
-        features = Features({**self.features, label_column: whole})
+        features = Features({**self._node.features, label_column: whole})
         plain: Any = self.with_format(None)
         other = plain.map(renumber, batched=True, features=features, desc="Aligning the labels")
         other._format = self._format
         return other  # type: ignore[no-any-return]
 
     def _picked(self, columns: Mapping[str, str], label: str, fingerprint: str | None) -> Self:
-        features = Features({name: self.features[source] for name, source in columns.items()})
+        features = Features({name: self._node.features[source] for name, source in columns.items()})
         op = ColumnsOp({name: (source, None) for name, source in columns.items()}, features)
         node = Apply(self._node, op, (label, dict(columns), list(columns)), Settings(label=label))
         return self._with(node, fingerprint)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from enfold.data.cache import Store
 from enfold.data.features import Features
+from enfold.data.fingerprint import digest
 from enfold.data.frame import Frame, open_file, write
 from enfold.data.plan import Loaded, Node, Reshape
 
@@ -20,7 +21,9 @@ _ROWS = 1 << 16
 def flattened(node: Node, in_memory: bool, path: str | None) -> Node:
     """The plan with a step that writes rows in order where they are behind row numbers."""
     if path is not None:
-        return in_file(node, path, reuse=False)
+        written_out = in_file(node, path, reuse=False)
+        written_out._fingerprint = digest(("flatten indices", node.fingerprint))[:16]
+        return written_out
 
     def written(frame: Frame) -> Frame:
         if frame.contiguous:

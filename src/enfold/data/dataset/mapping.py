@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from string import Formatter
 from typing import Any, Self
 
 from enfold.data.dataset.making import mixed_given
@@ -51,14 +54,16 @@ class Functions(Rows):
         and all that it holds on to; new_fingerprint replaces that digest.
         """
         _checked_options("map", num_proc, batch_size, disable_nullable)
+        _checked_names("map", cache_file_name, suffix_template)
         function = function if function is not None else _same
         if not self._may_have_rows():
             return self.remove_columns(remove_columns) if remove_columns else self._copy()
         removed = tuple(self._known(remove_columns or [], "map: remove_columns"))
         inputs = self._inputs(input_columns, "map: input_columns")
         arguments = dict(fn_kwargs or {})
+        shown = _of_all_columns(self._format)
         call = Call(function, "map", batched, with_indices, with_rank, None, inputs, arguments,
-                    self._format)
+                    shown)
         size = batch_size if batch_size is None or batch_size > 0 else None
         op = MapOp(call, size, drop_last=drop_last_batch and batched,
                    given=Features(features) if features is not None else None, removed=removed,
@@ -66,7 +71,7 @@ class Functions(Rows):
                    mixed=mixed_given("map", on_mixed_types))
         options = (with_indices, with_rank, inputs, batched, size if batched else 1,
                    op.drop_last, removed, _features_key(features), op.try_original_type,
-                   op.mixed, _format_key(self._format))
+                   op.mixed, _format_key(shown))
         settings = Settings(num_proc, desc, keep_in_memory, load_from_cache_file is not False,
                             f"map {call.name}")
         node = with_function(self._node, op, options, settings, fingerprint=new_fingerprint,
@@ -92,6 +97,7 @@ class Functions(Rows):
             raise DataError("filter: the dataset has search indexes, which would no longer fit. "
                             "Do: drop_index() first, and add it again after")
         _checked_options("filter", num_proc, batch_size, False)
+        _checked_names("filter", cache_file_name, suffix_template)
         settings = Settings(num_proc, desc, keep_in_memory, load_from_cache_file is not False,
                             "filter")
         if not self._may_have_rows():
@@ -103,11 +109,12 @@ class Functions(Rows):
                 node.frame()
             return self._with(node, new_fingerprint)
         inputs = self._inputs(input_columns, "filter: input_columns")
+        shown = _of_all_columns(self._format)
         call = Call(function if function is not None else _true, "filter", batched, with_indices,
-                    with_rank, None, inputs, dict(fn_kwargs or {}), self._format)
+                    with_rank, None, inputs, dict(fn_kwargs or {}), shown)
         size = batch_size if batch_size is None or batch_size > 0 else None
         options = (with_indices, with_rank, inputs, batched, size if batched else 1,
-                   _format_key(self._format))
+                   _format_key(shown))
         node = with_function(self._node, FilterOp(call, size), options, settings,
                              fingerprint=new_fingerprint,
                              now=lazy is False or cache_file_name is not None)
@@ -150,6 +157,21 @@ def _checked_options(what: str, num_proc: int | None, batch_size: Any, not_null:
                                   "out")
 
 
+def _checked_names(what: str, cache_file_name: str | None, suffix_template: str | None) -> None:
+    """suffix_template names the files of processes in `datasets`; here there is one file."""
+    if cache_file_name is not None and not os.path.splitext(cache_file_name)[1]:
+        raise DataError(f"{what}: Expected cache_file_name to have an extension, but got: "
+                        f"{cache_file_name}. Do: end it with .arrow")
+    if suffix_template is None:
+        return
+    fields = sorted({name for _, name, _, _ in Formatter().parse(suffix_template)
+                     if name is not None})
+    if fields != ["num_proc", "rank"]:
+        raise DataError(f"{what}: suffix_template must contain exactly the fields 'rank' and "
+                        f"'num_proc', got: {fields}. Do: leave it out, as all processes write one "
+                        "file")
+
+
 def _is_expression(function: Any) -> bool:
     import pyarrow.compute as pc
 
@@ -158,6 +180,11 @@ def _is_expression(function: Any) -> bool:
 
 def _features_key(features: Features | None) -> Any:
     return None if features is None else (Features(features).to_dict(), list(features))
+
+
+def _of_all_columns(shown: Format) -> Format:
+    """The format for a function, which is given all columns whichever are shown."""
+    return replace(shown, columns=None, output_all_columns=False)
 
 
 def _format_key(shown: Format) -> Any:

@@ -38,9 +38,9 @@ class Reading(Base):
                 return quick.row(int(key))
             return self._row(int(key))
         if isinstance(key, str):
-            if self._format.type is None or self._shows(key):
-                return Column(self, key)
-            return self._column(key)
+            if self._format.type in ("arrow", "pandas", "polars"):
+                return self._column(key)
+            return Column(self, key)
         return self._view_now().batch(self._table(key))
 
     def __getitems__(self, keys: Sequence[int]) -> list[Any]:
@@ -96,7 +96,8 @@ class Reading(Base):
         """
         format_kwargs.update(format_kwargs.pop("format_kwargs", {}))
         name = get_format_type_from_alias(type)
-        get_formatter(name, features=self.features, **format_kwargs)  # raises for what is wrong
+        features = self._node.features
+        get_formatter(name, features=features, **format_kwargs)  # raises for what is wrong
         if isinstance(columns, str):
             columns = [columns]
         if columns is not None:
@@ -150,8 +151,8 @@ class Reading(Base):
         """What reads rows, kept while the plan and the format stay."""
         if self._view is None or self._view[0] is not self._format:
             frame = self._frame
-            view = self._format.view(self.features)
-            quick = QuickRows.of(frame, self.features) if self._format == Format() else None
+            view = self._format.view(self._node.features)
+            quick = QuickRows.of(frame, self._node.features) if self._format == Format() else None
             self._view = (self._format, _Readers(view, quick))
         return self._view[1]  # type: ignore[no-any-return]
 
@@ -179,7 +180,7 @@ class Reading(Base):
         """All rows in tables of a size that is good to decode."""
         frame = self._frame
         per_row = max(1, frame.nbytes // max(1, frame.num_rows))
-        if any(self.features._column_requires_decoding.values()):
+        if any(self._node.features._column_requires_decoding.values()):
             yield from frame.batches(1)
             return
         wanted = _BLOCK if frame.contiguous else _GATHERED
@@ -193,9 +194,6 @@ class Reading(Base):
     def _column(self, name: str) -> Any:
         self._known(name, "dataset")
         return self._view_now().column(self._frame.table([name]), name)
-
-    def _shows(self, name: str) -> bool:
-        return self._format.columns is None or name in self._format.columns
 
     def _fast_select_column(self, column_name: str) -> Self:
         """The dataset with one column, sharing this one's data."""

@@ -39,7 +39,7 @@ class Rows(Columns):
             if len(rows) and (np.diff(rows) == 1).all():
                 rows, stretch = range(int(rows[0]), int(rows[-1]) + 1), True
         options = (rows.start, rows.stop) if stretch else rows
-        node = Reshape([self._node], self.features, len(rows), name,
+        node = Reshape([self._node], self._node.features, len(rows), name,
                        lambda frame: frame.select(rows), options)
         return self._with(node, fingerprint)
 
@@ -57,7 +57,7 @@ class Rows(Columns):
             raise DataError("Map style datasets do not support indefinite repetition. Expected a "
                             "number. Do: to_iterable_dataset().repeat(None)")
         frames = max(0, num_times)
-        node = Reshape([self._node], self.features,
+        node = Reshape([self._node], self._node.features,
                        self._node.rows * frames if self._node.rows is not None else None, "repeat",
                        lambda frame: Frame.below([frame] * frames) if frames
                        else frame.select(range(0)), num_times)
@@ -88,7 +88,7 @@ class Rows(Columns):
         rows = self._node.rows if seed is not None else self.num_rows
         if seed is None and rows is not None:  # a generator of the caller's goes on from there
             generator.permutation(rows)
-        node = Reshape([self._node], self.features, rows, "shuffle",
+        node = Reshape([self._node], self._node.features, rows, "shuffle",
                        lambda frame: frame.select(copy.deepcopy(state).permutation(frame.num_rows)),
                        repr(state.bit_generator.state))
         return self._with(node, new_fingerprint)
@@ -118,7 +118,7 @@ class Rows(Columns):
             return frame.select(pc.sort_indices(table, sort_keys=keys,
                                                 null_placement=place).to_numpy())
 
-        node = Reshape([self._node], self.features, self._node.rows, "sort", ordered,
+        node = Reshape([self._node], self._node.features, self._node.rows, "sort", ordered,
                        (keys, place))
         return self._with(node, new_fingerprint)
 

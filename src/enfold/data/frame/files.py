@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +26,7 @@ def open_file(path: str | os.PathLike[str]) -> pa.Table:
 
 def read_memory(path: str | os.PathLike[str]) -> pa.Table:
     """The table in a file, in memory."""
-    return _open(path, pa.BufferReader(Path(path).read_bytes()))
+    return _open(path, pa.OSFile(os.fspath(path)))
 
 
 def open_stream(source: Any, name: str = "the stream") -> pa.Table:

@@ -116,6 +116,10 @@ class UnevenError(FunctionError):
     """Not the same columns returned for every row."""
 
 
+class _RowsError(FunctionError, ValueError):
+    """A table of several rows returned for one."""
+
+
 def columns_of_rows(call: Call, rows: list[Any], results: list[Any]) -> Mapping[str, Any] | None:
     """What a function returned row by row, by column; None where it returned nothing."""
     kinds = set(map(type, results))
@@ -131,9 +135,9 @@ def columns_of_rows(call: Call, rows: list[Any], results: list[Any]) -> Mapping[
         tables = [table_from(result) for result in results]
         wrong = next((i for i, table in enumerate(tables) if len(table) != 1), None)
         if wrong is not None:
-            raise FunctionError(f"{call.what}: {call.name} returned a table of "
-                                f"{len(tables[wrong])} rows for row {wrong} of a batch. Expected "
-                                "one of a single row. Do: batched=True")
+            raise _RowsError(f"{call.what}: {call.name} returned a table of {len(tables[wrong])} "
+                             f"rows for row {wrong} of a batch. Expected one of a single row. Do: "
+                             "batched=True")
         return _below(tables)
     if not all(isinstance(result, Mapping) for result in results):
         odd = next(result for result in results if not isinstance(result, Mapping))
@@ -229,7 +233,7 @@ def _filled(call: Call, rows: Sequence[Any],
 
 
 def _plain_row(result: Any) -> Mapping[str, Any]:
-    return changed_columns(result) if isinstance(result, LazyRow) else result  # type: ignore[no-any-return]
+    return changed_columns(result) if isinstance(result, LazyRow) else result
 
 
 def _below(tables: list[pa.Table]) -> Mapping[str, Any]:
