@@ -58,8 +58,8 @@ def validate_fingerprint(fingerprint: str, max_length: int = 64) -> None:
     """Raise ValueError for a fingerprint that can't be part of a file name."""
     bad = set('<>:/\\|?*') & set(fingerprint)
     if not fingerprint or bad or len(fingerprint) > max_length:
-        raise ValueError(f"fingerprint {fingerprint!r}: expected 1 to {max_length} characters, none "
-                         "of them one of <>:/\\|?*")
+        raise ValueError(f"fingerprint {fingerprint!r}: expected 1 to {max_length} characters, "
+                         "none of them one of <>:/\\|?*")
 
 
 def fingerprint_transform(inplace: bool, use_kwargs: list[str] | None = None,
@@ -69,8 +69,8 @@ def fingerprint_transform(inplace: bool, use_kwargs: list[str] | None = None,
                           version: str | None = None) -> Callable[[Method], Method]:
     """A decorator: a method of a dataset is passed `new_fingerprint`, by its name and arguments."""
     if randomized_function:
-        raise NotImplementedError("fingerprint_transform: randomized_function=True is not done. Do: "
-                                  "pass new_fingerprint= yourself")
+        raise NotImplementedError("fingerprint_transform: randomized_function=True is not done. "
+                                  "Do: pass new_fingerprint= yourself")
     names = fingerprint_names if fingerprint_names is not None else ["new_fingerprint"]
 
     def decorate(method: Method) -> Method:
