@@ -6,10 +6,11 @@ from enfold.data.dataset.exporting import Exporting
 from enfold.data.dataset.importing import Importing
 from enfold.data.dataset.making import Making
 from enfold.data.dataset.mapping import Functions
+from enfold.data.dataset.searching import Searching
 from enfold.data.dataset.storing import Storing
 
 
-class Dataset(Functions, Making, Importing, Exporting, Storing):
+class Dataset(Searching, Functions, Making, Importing, Exporting, Storing):
     """Rows with named columns, stored as Arrow data, read and changed through a lazy plan.
 
         ds = Dataset.from_dict({"text": ["a", "bb"], "label": [0, 1]})
