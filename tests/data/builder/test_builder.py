@@ -96,7 +96,7 @@ def test_processes_share_the_files(tmp_path, pair):
 
 
 def test_source_files_are_counted(tmp_path, pair, monkeypatch):
-    monkeypatch.setattr(ours.generate.config, "SAVE_ORIGINAL_SHARD_LENGTHS", True)
+    monkeypatch.setattr(ours.jobs.config, "SAVE_ORIGINAL_SHARD_LENGTHS", True)
     builder = made(pair[0], tmp_path, num_proc=3)
     assert builder.info.splits["train"].original_shard_lengths == [50] * 4
 

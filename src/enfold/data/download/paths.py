@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from logging import getLogger
 from typing import Any
-from urllib.parse import quote
 
 from enfold.data import config
 from enfold.data.datafiles import storage_of
@@ -234,12 +233,6 @@ def xwalk(urlpath: Any, download_config: Any = None,
         return
     for folder, folders, files in system.walk(inner, **kwargs):
         yield "::".join([_url(system, folder), *rest]), folders, files
-
-
-def hf_url(repo_id: str, path: str, revision: str | None, kind: str = "datasets") -> str:
-    """The hf:// URL of a file in a repository of the Hub."""
-    at = f"@{quote(revision, safe='')}" if revision else ""
-    return f"hf://{kind}/{repo_id}{at}/{path}"
 
 
 def _url(system: Any, path: str) -> str:
