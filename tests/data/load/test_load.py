@@ -10,12 +10,16 @@ import os
 import pickle
 import sqlite3
 import tarfile
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import datasets
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -266,6 +270,57 @@ def test_a_second_load_reads_nothing(write: Write, monkeypatch: pytest.MonkeyPat
     assert load_dataset("csv", data_files=path, split="train").num_rows == 4
 
 
+def test_download_modes(write: Write) -> None:
+    path = write("a.csv", CSV)
+    made = [load_dataset("csv", data_files=path, split="train", download_mode=mode)
+            for mode in (None, "reuse_dataset_if_exists", "force_redownload")]
+    assert len({one.cache_files[0]["filename"] for one in made}) == 1
+    assert made[0]._fingerprint == made[1]._fingerprint != made[2]._fingerprint
+    assert load_dataset(Path(path).parent, data_files="a.csv", save_infos=True, keep_in_memory=True)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.zip", "a.parquet"])
+def test_urls(served: str, name: str, streaming: bool) -> None:
+    fmt = "parquet" if name == "a.parquet" else "csv"
+    found = load_dataset(fmt, data_files=f"{served}/{name}", split="train", streaming=streaming)
+    assert [row["label"] for row in found] == [0, 1, 0]
+
+
+@pytest.fixture
+def served(write: Write, tmp_path: Path) -> Iterator[str]:
+    """A folder of data files on an HTTP server."""
+    pytest.importorskip("aiohttp")
+    write("www/a.csv", CSV)
+    write("www/a.csv.gz", gzip.compress(CSV.encode()))
+    pq.write_table(pa.table({"label": [0, 1, 0]}), tmp_path / "www" / "a.parquet")
+    with zipfile.ZipFile(tmp_path / "www" / "a.zip", "w") as archive:
+        archive.writestr("in/x.csv", CSV)
+    handler = partial(Quiet, directory=str(tmp_path / "www"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+def test_other_filesystems(write: Write) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/shelf/a.csv", CSV.encode())
+    try:
+        for streaming in (False, True):
+            found = load_dataset("csv", data_files="memory://shelf/*.csv", split="train",
+                                 streaming=streaming)
+            assert [row["text"] for row in found] == ["hello", "world", "again"]
+    finally:
+        memory.rm("/shelf", recursive=True)
+
+
 def test_what_is_saved_is_loaded(write: Write, tmp_path: Path) -> None:
     found = load_dataset("csv", data_files=write("a.csv", CSV))
     found["train"].save_to_disk(str(tmp_path / "one"))
@@ -295,6 +350,9 @@ def test_what_is_saved_is_loaded(write: Write, tmp_path: Path) -> None:
     (("{d}/empty",), {}, FileNotFoundError, "doesn't contain any data files"),
     (("{d}",), {"data_dir": "/abs"}, TypeError, "must be relative"),
     (("csv",), {"data_files": "{a}", "split": "nope"}, ValueError, "nope"),
+    (("csv",), {"data_files": "{a}", "verification_mode": "all"}, ValueError,
+     "verification_mode='all'.*'all_checks'"),
+    (("csv",), {"data_files": "{a}", "download_mode": "x"}, ValueError, "download_mode='x'"),
 ])
 def test_errors(write: Write, tmp_path: Path, arguments: Any, options: Any, kind: Any,
                 message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from inspect import signature
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from enfold.data import config
+from enfold.data.builder import VerificationMode
+from enfold.data.download import DownloadConfig, DownloadMode
+from enfold.data.download.cached import one_of
 from enfold.data.features import Features
 from enfold.data.load.factories import WITHOUT_FILES, dataset_module_factory
 from enfold.data.load.modules import DatasetModule, get_dataset_builder_class
@@ -47,7 +51,7 @@ def load_dataset(path: str, name: str | None = None, data_dir: str | None = None
 
     Raises DatasetNotFoundError, EmptyDatasetError, DataError, DataFileError, ConnectionError.
     """
-    from enfold.data.builder import VerificationMode
+    path = os.fspath(path)
     if data_files is not None and not data_files:
         raise DataError(f"Empty 'data_files': {data_files!r}. It should be either non-empty or "
                         f"None (default)")
@@ -58,8 +62,8 @@ def load_dataset(path: str, name: str | None = None, data_dir: str | None = None
         raise NotImplementedError("Loading a streaming dataset in parallel with `num_proc` is not "
                                   "implemented. Do: read it through a torch DataLoader with "
                                   "num_workers, or leave out streaming=True")
-    verify = VerificationMode(VerificationMode.ALL_CHECKS if save_infos else
-                              verification_mode or VerificationMode.BASIC_CHECKS)
+    verify = VerificationMode.ALL_CHECKS if save_infos else one_of(
+        VerificationMode, verification_mode, VerificationMode.BASIC_CHECKS, "verification_mode")
     builder = load_dataset_builder(
         path, name, data_dir, data_files, cache_dir, features, download_config, download_mode,
         revision, token, storage_options, **config_kwargs)
@@ -84,6 +88,7 @@ def load_dataset_builder(path: str, name: str | None = None, data_dir: str | Non
 
     The arguments and errors are those of `load_dataset`.
     """
+    path = os.fspath(path)
     if config_kwargs.pop("trust_remote_code", None):
         _log.warning("trust_remote_code has no effect: nothing here runs a repository's script. "
                      "Where %s has one, its data is read from the Hub's conversion to Parquet",
@@ -116,14 +121,14 @@ def _info(module: DatasetModule, name: str | None, files_given: bool) -> Any:
     return module.dataset_infos.get(name)
 
 
-def _mode(download_mode: Any) -> Any:
-    from enfold.data.download.config import DownloadMode
-    return DownloadMode(download_mode or DownloadMode.REUSE_DATASET_IF_EXISTS)
+def _mode(download_mode: Any) -> DownloadMode:
+    found: DownloadMode = one_of(DownloadMode, download_mode,
+                                 DownloadMode.REUSE_DATASET_IF_EXISTS, "download_mode")
+    return found
 
 
 def _config(given: Any, token: bool | str | None, storage: dict[str, Any] | None) -> Any:
     """A DownloadConfig with the token and options of the call."""
-    from enfold.data.download.config import DownloadConfig
     made = given.copy() if given is not None else DownloadConfig()
     if token is not None:
         made.token = token

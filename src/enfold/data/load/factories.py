@@ -24,6 +24,8 @@ from enfold.data.datafiles import (
     sanitize_patterns,
     storage_of,
 )
+from enfold.data.download import DownloadConfig, DownloadMode
+from enfold.data.download.cached import one_of
 from enfold.data.fingerprint import digest
 from enfold.data.load import hub
 from enfold.data.load.errors import DatasetNotFoundError
@@ -183,9 +185,9 @@ def dataset_module_factory(path: str, revision: Any = None, download_config: Any
     download_kwargs: fields of DownloadConfig.  Raises DatasetNotFoundError, ConnectionError,
     EmptyDatasetError, DataError.
     """
-    from enfold.data.download.config import DownloadConfig, DownloadMode
     download_config = download_config or DownloadConfig(**download_kwargs)
-    mode = DownloadMode(download_mode or DownloadMode.REUSE_DATASET_IF_EXISTS)
+    mode = one_of(DownloadMode, download_mode, DownloadMode.REUSE_DATASET_IF_EXISTS,
+                  "download_mode")
     download_config.force_download = mode == DownloadMode.FORCE_REDOWNLOAD
     options = {"data_dir": data_dir, "data_files": data_files, "download_mode": mode}
     remote = path.startswith(("hf://datasets/", "hf://buckets/"))

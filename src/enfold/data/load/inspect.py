@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from enfold.data.download import DownloadConfig, StreamingDownloadManager
 from enfold.data.info import DatasetInfo
 from enfold.data.load.dataset import DataFiles, load_dataset_builder
 from enfold.data.load.factories import dataset_module_factory
@@ -63,7 +64,6 @@ def get_dataset_config_info(path: str, config_name: str | None = None,
                             download_mode: Any = None, revision: Any = None,
                             token: bool | str | None = None, **config_kwargs: Any) -> DatasetInfo:
     """What is known of a configuration.  Raises SplitsNotFoundError."""
-    from enfold.data.download import DownloadConfig, StreamingDownloadManager
     builder = load_dataset_builder(
         path, name=config_name, data_files=data_files, download_config=download_config,
         download_mode=download_mode, revision=revision, token=token, **config_kwargs)
