@@ -1,15 +1,13 @@
-"""One row at a time, without a table: for columns of scalars, in Python's types."""
+"""One row at a time, without a table: for columns that are not decoded, in Python's types."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from enfold.data.features import Features
-from enfold.data.features.value import Value
+from enfold.data.features.arrow import needs_decoding
+from enfold.data.formatting.cells import cell_reader
 from enfold.data.frame import Column, Frame
 
 
@@ -25,8 +23,8 @@ class QuickRows:
 
     @classmethod
     def of(cls, frame: Frame, features: Features) -> QuickRows | None:
-        """None where the columns are not plain scalars."""
-        plain = all(type(feature) is Value for feature in features.values())
+        """None where a column is decoded: images and the like."""
+        plain = not any(map(needs_decoding, features.values()))
         return cls(frame) if plain and len(features) <= 64 else None
 
     def row(self, index: int) -> dict[str, Any]:
@@ -40,20 +38,7 @@ class QuickRows:
 
 
 def _getter(column: Column) -> Callable[[int], Any]:
-    data, numbers = column.whole() if column.rows is not None else column.data, column.rows
-    chunks = [chunk for chunk in data.chunks if len(chunk)]
-    starts = np.cumsum([0, *map(len, chunks)]).tolist()
-    if len(chunks) == 1:
-        chunk = chunks[0]
-        if numbers is None:
-            return lambda index: chunk[index].as_py()
-        item = numbers.item
-        return lambda index: chunk[item(index)].as_py()
-
-    def get(index: int) -> Any:
-        if numbers is not None:
-            index = numbers.item(index)
-        place = bisect_right(starts, index) - 1
-        return chunks[place][index - starts[place]].as_py()
-
-    return get
+    if column.rows is None:
+        return cell_reader(column.data)
+    read, number = cell_reader(column.whole()), column.rows.item
+    return lambda index: read(number(index))

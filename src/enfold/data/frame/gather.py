@@ -15,6 +15,8 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from enfold.data.formatting.extract import take_blocks
+
 Rows = np.ndarray  # int64 row numbers
 
 
@@ -24,13 +26,13 @@ class Chunks:
     def __init__(self, lengths: Sequence[int], rows: Rows) -> None:
         ends = np.cumsum(lengths)
         chunk = np.searchsorted(ends, rows, side="right")
-        self.back: pa.Array | None = None
+        self.back: Rows | None = None
         if len(chunk) and (np.diff(chunk) < 0).any():
             order = np.argsort(chunk, kind="stable")
             chunk, rows = chunk[order], rows[order]
             back = np.empty(len(order), dtype=np.int64)
             back[order] = np.arange(len(order))
-            self.back = pa.array(back)
+            self.back = back
         cuts = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), len(chunk)]
         self.pieces = [(int(chunk[first]), _local(rows[first:last], ends, int(chunk[first])))
                        for first, last in pairwise(cuts) if last > first]
@@ -39,9 +41,9 @@ class Chunks:
         """The rows of a column."""
         if not self.pieces:
             return joined([], column.type)
-        parts = [column.chunk(number).take(rows) for number, rows in self.pieces]
+        parts = [_taken(column.chunk(number), rows) for number, rows in self.pieces]
         whole = parts[0] if len(parts) == 1 else joined(parts, column.type)
-        return whole if self.back is None else whole.take(self.back)
+        return whole if self.back is None else _taken(whole, self.back)
 
 
 def gather(columns: Sequence[pa.ChunkedArray], rows: Rows) -> list[pa.Array]:
@@ -65,5 +67,11 @@ def joined(arrays: Sequence[pa.Array], arrow: pa.DataType) -> pa.Array:
     return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
 
 
-def _local(rows: Rows, ends: np.ndarray, chunk: int) -> pa.Array:
-    return pa.array(rows - (ends[chunk - 1] if chunk else 0))
+def _local(rows: Rows, ends: np.ndarray, chunk: int) -> Rows:
+    return rows - (ends[chunk - 1] if chunk else 0)  # type: ignore[no-any-return]
+
+
+def _taken(chunk: pa.Array, rows: Rows) -> pa.Array:
+    found = take_blocks(chunk, rows) if chunk.type.num_fields or isinstance(
+        chunk.type, pa.BaseExtensionType) else None
+    return chunk.take(pa.array(rows)) if found is None else found
