@@ -245,3 +245,33 @@ def test_all_is_no_split(tmp_path):
         made(All, tmp_path)
     with pytest.raises(NotImplementedError, match="_generate_shards"):
         All(cache_dir=str(tmp_path))._generate_shards()
+
+
+def test_a_stream_reads_where_the_files_are(tmp_path):
+    import zipfile
+
+    from enfold.data.download import xjoin, xopen
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("words.txt", "one\ntwo\n")
+
+    class Words(ours.GeneratorBasedBuilder):
+        def _info(self):
+            return DatasetInfo(features=Features({"word": Value("string")}))
+
+        def _split_generators(self, dl_manager):
+            folder = dl_manager.download_and_extract("a.zip")
+            return [SplitGenerator("train", {"files": [xjoin(folder, "words.txt")]})]
+
+        def _generate_examples(self, files):
+            for file in files:
+                with xopen(file) as lines:
+                    yield from enumerate({"word": line.strip()} for line in lines)
+
+    builder = Words(cache_dir=str(tmp_path / "cache"), base_path=str(tmp_path))
+    rows = [{"word": "one"}, {"word": "two"}]
+    assert list(builder.as_streaming_dataset("train")) == rows
+    assert not (tmp_path / "cache").exists()
+    builder.download_and_prepare()
+    assert list(builder.as_dataset("train")) == rows
+    assert builder.info.download_size == (tmp_path / "a.zip").stat().st_size

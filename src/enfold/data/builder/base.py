@@ -155,7 +155,8 @@ class DatasetBuilder(ABC):
     def as_streaming_dataset(self, split: Any = None, base_path: str | None = None) -> Any:
         """The rows as they are made: an IterableDataset for a split, else an IterableDatasetDict.
 
-        split: a split, a sum of splits or "all".  Raises DataError for others.
+        split: a split, a sum of splits or "all".  Raises DataError for others.  The paths that
+        `_generate_examples` gets may be URLs: `enfold.data.download.xopen` opens both.
         """
         return streams.as_streaming_dataset(self, split, base_path)
 
