@@ -83,6 +83,7 @@ class Source:
         reader.asked = features is not None
         self._features: Features | None = None
         self._schema = pa.schema([])
+        self.known = known is not None
         if known is not None and features is None:
             self._set(known)
 
@@ -183,8 +184,9 @@ class Source:
         at = f"line {line}" if line is not None else f"row {piece.row + misfit.index}"
         if self.strict or misfit.wider is None:
             wide = ", or drop strict=True to have the columns widened" if self.strict else ""
+            first = "the first file" if self.known else self.files[0]
             raise DataFileError(f"{file}, {at}: {misfit.problem}. Expected the columns of "
-                                f"{self.files[0]}: {self.features}. Do: mend the file, or pass "
+                                f"{first}: {self.features}. Do: mend the file, or pass "
                                 f"features={wide}")
         self.promotions.append(f"{misfit.change} ({file}, {at}: {misfit.problem})")
         self._set(misfit.wider)
