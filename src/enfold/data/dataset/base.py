@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from enfold.data.cache import Lease
+from enfold.data.dataset.arrow import ArrowTable
 from enfold.data.features import FeatureError, Features, cast_table
 from enfold.data.frame import Frame
 from enfold.data.info import DatasetInfo
@@ -20,9 +22,9 @@ from enfold.errors import DataError, nearest
 class Base:
     """A plan and how its rows are handed out."""
 
-    def __init__(self, arrow_table: pa.Table | Frame | Node, info: DatasetInfo | None = None,
-                 split: NamedSplit | None = None, indices_table: pa.Table | None = None,
-                 fingerprint: str | None = None) -> None:
+    def __init__(self, arrow_table: pa.Table | ArrowTable | Frame | Node,
+                 info: DatasetInfo | None = None, split: NamedSplit | None = None,
+                 indices_table: pa.Table | None = None, fingerprint: str | None = None) -> None:
         self._node = _node(arrow_table, info, fingerprint)
         if indices_table is not None:
             frame = self._node.frame().select(indices_table.column(0).to_numpy())
@@ -108,17 +110,22 @@ class Base:
         return self._node.fingerprint
 
     @property
-    def data(self) -> pa.Table:
+    def data(self) -> ArrowTable:
         """All rows as a pyarrow table; what is not behind row numbers is not copied."""
         metadata = self._node.features.arrow_schema.metadata
-        return self._frame.table().replace_schema_metadata(metadata)
+        return ArrowTable(self._frame.table().replace_schema_metadata(metadata))
 
     @property
     def cache_files(self) -> list[dict[str, str]]:
-        """The Arrow files that its columns are mapped from."""
+        """The Arrow files that its columns and row numbers are mapped from."""
         frame = self._frame
+        if not self._node.durable:
+            return []  # what is written while data in memory is worked on is no cache
         paths = {piece.path: None for column in frame.columns.values()
                  for piece in column.files or ()}
+        for lease in frame.holds:
+            if isinstance(lease, Lease):
+                paths.update({str(path): None for path in sorted(lease.path.glob("*.arrow"))})
         return [{"filename": path} for path in paths]
 
     def cleanup_cache_files(self) -> int:
@@ -168,8 +175,8 @@ class Base:
         names, known = [names] if isinstance(names, str) else list(names), self._node.features
         for name in names:
             if name not in known:
-                raise DataError(f"{what}: there is no column {name!r}{nearest(name, known)}. Current "
-                                f"columns in the dataset: {self.column_names}")
+                raise DataError(f"{what}: there is no column {name!r}{nearest(name, known)}. Current"
+                                f" columns in the dataset: {self.column_names}")
         return names
 
     # -- as a value
@@ -200,7 +207,7 @@ class Base:
         return self._copy()
 
     @property
-    def _data(self) -> pa.Table:
+    def _data(self) -> ArrowTable:
         return self.data
 
     @property
@@ -208,7 +215,7 @@ class Base:
         """The row numbers as a table, as `datasets` has them; None where there are none."""
         rows = next((column.rows for column in self._frame.columns.values()
                      if column.rows is not None), None)
-        return None if rows is None else pa.table({"indices": rows})
+        return None if rows is None else ArrowTable(pa.table({"indices": rows}))
 
     @property
     def _format_type(self) -> str | None:
@@ -248,6 +255,7 @@ class Plan:
 
 
 def _node(data: Any, info: DatasetInfo | None, fingerprint: str | None) -> Node:
+    data = data.table if isinstance(data, ArrowTable) else data
     if isinstance(data, Node):
         return data
     if isinstance(data, Frame):

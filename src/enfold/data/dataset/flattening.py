@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from enfold.data.cache import Store
@@ -42,19 +45,38 @@ def in_file(node: Node, path: str | os.PathLike[str], reuse: bool) -> Node:
     path = os.path.abspath(os.path.expanduser(path))
     if not (reuse and os.path.exists(path)):
         frame = node.frame()
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".incomplete")
-        os.close(handle)
-        try:
-            _write(Path(draft), frame, node.features, stream=True)
-            os.replace(draft, path)
-        except BaseException:
-            os.unlink(draft)
-            raise
+        with _drafted(path) as draft:
+            _write(draft, frame, node.features, stream=True)
     table = open_file(path)
     features = Features.from_arrow_schema(table.schema)
     return Loaded(Frame.of(table, (), path), features, durable=True,
                   fingerprint=node.fingerprint, origin=path)
+
+
+def write_rows(dataset: Any, path: str | None) -> Any:
+    """The dataset; its row numbers are in a file of this name, as `datasets` writes them."""
+    if path is None:
+        return dataset
+    numbers = dataset._indices
+    numbers = np.arange(len(dataset)) if numbers is None else numbers["indices"].to_numpy()
+    table = pa.table({"indices": pa.array(numbers, pa.uint64())})
+    with _drafted(os.path.abspath(path)) as draft:
+        write(draft, [table], table.schema, stream=True)
+    return dataset
+
+
+@contextmanager
+def _drafted(path: str) -> Iterator[Path]:
+    """A file that gets its name once it is whole."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".incomplete")
+    os.close(handle)
+    try:
+        yield Path(draft)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
 
 
 def _write(path: Path, frame: Frame, features: Features, stream: bool = False) -> None:

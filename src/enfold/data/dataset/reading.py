@@ -154,7 +154,7 @@ class Reading(Base):
             view = self._format.view(self._node.features)
             quick = QuickRows.of(frame, self._node.features) if self._format == Format() else None
             self._view = (self._format, _Readers(view, quick))
-        return self._view[1]  # type: ignore[no-any-return]
+        return self._view[1]
 
     def _view_now(self) -> View:
         return self._state().view

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from enfold.data.dataset.columns import Columns
+from enfold.data.dataset.flattening import flattened, write_rows
 from enfold.data.formatting import row_numbers
 from enfold.data.frame import Frame
 from enfold.data.plan import Reshape
@@ -30,9 +31,10 @@ class Rows(Columns):
             indices = indices.to_numpy()
         rows = row_numbers(indices if isinstance(indices, range) else list(indices)
                            if not isinstance(indices, np.ndarray) else indices, self.num_rows)
-        return self._numbered("select", rows, new_fingerprint)
+        return self._numbered("select", rows, new_fingerprint, indices_cache_file_name)
 
-    def _numbered(self, name: str, rows: Any, fingerprint: str | None = None) -> Self:
+    def _numbered(self, name: str, rows: Any, fingerprint: str | None = None,
+                  path: str | None = None) -> Self:
         stretch = isinstance(rows, range) and rows.step == 1
         if not stretch:
             rows = np.asarray(rows, dtype=np.int64)
@@ -41,7 +43,7 @@ class Rows(Columns):
         options = (rows.start, rows.stop) if stretch else rows
         node = Reshape([self._node], self._node.features, len(rows), name,
                        lambda frame: frame.select(rows), options)
-        return self._with(node, fingerprint)
+        return write_rows(self._with(node, fingerprint), path)  # type: ignore[no-any-return]
 
     def skip(self, n: int) -> Self:
         """Without the first n rows."""
@@ -72,10 +74,12 @@ class Rows(Columns):
                             f"in [0, num_shards-1]")
         count = self.num_rows
         if not contiguous:
-            return self._numbered("shard", np.arange(index, count, num_shards))
+            return self._numbered("shard", np.arange(index, count, num_shards),
+                                  path=indices_cache_file_name)
         size, more = divmod(count, num_shards)
         start = size * index + min(index, more)
-        return self._numbered("shard", range(start, start + size + (index < more)))
+        return self._numbered("shard", range(start, start + size + (index < more)),
+                              path=indices_cache_file_name)
 
     def shuffle(self, seed: int | None = None, generator: np.random.Generator | None = None,
                 keep_in_memory: bool = False, load_from_cache_file: bool | None = None,
@@ -91,7 +95,8 @@ class Rows(Columns):
         node = Reshape([self._node], self._node.features, rows, "shuffle",
                        lambda frame: frame.select(copy.deepcopy(state).permutation(frame.num_rows)),
                        repr(state.bit_generator.state))
-        return self._with(node, new_fingerprint)
+        return write_rows(self._with(node, new_fingerprint),  # type: ignore[no-any-return]
+                          indices_cache_file_name)
 
     def sort(self, column_names: str | Sequence[str], reverse: bool | Sequence[bool] = False,
              null_placement: str = "at_end", keep_in_memory: bool = False,
@@ -120,15 +125,14 @@ class Rows(Columns):
 
         node = Reshape([self._node], self._node.features, self._node.rows, "sort", ordered,
                        (keys, place))
-        return self._with(node, new_fingerprint)
+        return write_rows(self._with(node, new_fingerprint),  # type: ignore[no-any-return]
+                          indices_cache_file_name)
 
     def flatten_indices(self, keep_in_memory: bool = False, cache_file_name: str | None = None,
                         writer_batch_size: int | None = 1000, features: Any = None,
                         disable_nullable: bool = False, num_proc: int | None = None,
                         new_fingerprint: str | None = None) -> Self:
         """The rows written in the order that they have now, so that they are read without jumps."""
-        from enfold.data.dataset.flattening import flattened
-
         _not_nullable("flatten_indices", disable_nullable)
         other = self._with(flattened(self._node, keep_in_memory, cache_file_name), new_fingerprint)
         return other.cast(features) if features is not None else other
@@ -154,8 +158,10 @@ class Rows(Columns):
             if shuffle else None
         train, test = split_rows(self, test_size, train_size, shuffle, stratify_by_column, drawn)
         return made({
-            "train": self._numbered("train split", train, train_new_fingerprint),
-            "test": self._numbered("test split", test, test_new_fingerprint)})
+            "train": self._numbered("train split", train, train_new_fingerprint,
+                                    train_indices_cache_file_name),
+            "test": self._numbered("test split", test, test_new_fingerprint,
+                                   test_indices_cache_file_name)})
 
     def add_item(self, item: dict[str, Any], new_fingerprint: str | None = None) -> Self:
         """With a row more at the end."""
