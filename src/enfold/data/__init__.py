@@ -26,7 +26,7 @@ _PLACES = {
         "SplitInfo SubSplitInfo percent",
     "enfold.data.version": "Version",
     "enfold.data.builder":
-        "ArrowBasedBuilder BuilderConfig DatasetBuilder GeneratorBasedBuilder",
+        "ArrowBasedBuilder BuilderConfig DatasetBuilder GeneratorBasedBuilder VerificationMode",
     "enfold.data.download":
         "DownloadConfig DownloadManager DownloadMode StreamingDownloadManager",
     "enfold.data.load":
