@@ -95,7 +95,7 @@ def run_plain(call: Call, table: pa.Table, start: int) -> Outcome:
 
 def run_rows(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
     """The function on each row, as a lazy row."""
-    decoded = any(map(needs_decoding, view.features.values()))
+    decoded = any(map(needs_decoding, (view.features or {}).values()))
     plain = call.format.type is None and call.format.columns is None
     rows = view.map_rows(table) if decoded or not plain else _lazy_rows(table)
     results = call.each(rows, start)
