@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import huggingface_hub
 import pytest
+from huggingface_hub import constants
 
 COMMIT, CONVERTED = "a" * 40, "c" * 40
 VARIABLES = ("HF_HUB_CACHE", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_DATASETS_CACHE",
@@ -26,7 +27,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     huggingface_hub.HfFileSystem.clear_instance_cache()
 
 

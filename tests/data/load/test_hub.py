@@ -118,7 +118,8 @@ def test_offline_from_the_cache(fake_hub: FakeHub, how: str, monkeypatch: pytest
         load_dataset("me/never")
 
 
-def test_requests(fake_hub: FakeHub) -> None:
+def test_requests(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch,
+                  caplog: pytest.LogCaptureFixture) -> None:
     fake_hub.add("me/asked", CSV | {"README.md": "---\nconfigs:\n- config_name: default\n---\n"})
     first = load_dataset("me/asked")
 
@@ -130,3 +131,6 @@ def test_requests(fake_hub: FakeHub) -> None:
 
     assert asked() == ["GET /api/datasets/me/asked"]
     assert asked(revision=COMMIT) == []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert asked(revision=COMMIT) == []
+    assert "Using the latest cached version" not in caplog.text

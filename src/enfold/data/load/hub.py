@@ -87,15 +87,21 @@ def api(download_config: Any) -> Any:
 
 def read(repo: Repository, name: str, download_config: Any) -> str:
     """The text of one file, downloaded unless it is in the Hub's cache."""
+    offline = bool(config.setting("HF_HUB_OFFLINE"))
     path = asking(repo.name, repo.commit, lambda: api(download_config).hf_hub_download(
-        repo_id=repo.name, filename=name, repo_type="dataset", revision=repo.commit))
+        repo_id=repo.name, filename=name, repo_type="dataset", revision=repo.commit,
+        local_files_only=offline), cached=True)
     return Path(path).read_text("utf-8")
 
 
-def asking(name: str, revision: str | None, ask: Callable[[], T], known: Any = ()) -> T:
-    """`ask()`, with what the Hub says no to told in words."""
+def asking(name: str, revision: str | None, ask: Callable[[], T], known: Any = (),
+           cached: bool = False) -> T:
+    """`ask()`, with what the Hub says no to told in words.
+
+    known: other names that may have been meant.  cached: it may need no request.
+    """
     errors = require("huggingface_hub.errors")
-    if config.setting("HF_HUB_OFFLINE"):
+    if config.setting("HF_HUB_OFFLINE") and not cached:
         raise ConnectionError(f"Couldn't reach '{name}' on the Hub: HF_HUB_OFFLINE is set. Do: "
                               f"unset it, or load once while online")
     try:

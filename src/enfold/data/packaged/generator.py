@@ -10,6 +10,7 @@ from enfold.data.builder import BuilderConfig, GeneratorBasedBuilder, Key
 from enfold.data.features import Features
 from enfold.data.info import DatasetInfo
 from enfold.data.splits import NamedSplit, Split, SplitGenerator
+from enfold.data.streaming import arguments
 from enfold.errors import DataError
 
 
@@ -49,9 +50,6 @@ class Generator(GeneratorBasedBuilder):
         return [SplitGenerator(self.config.split, self.config.gen_kwargs)]
 
     def _generate_examples(self, **gen_kwargs: Any) -> Iterator[tuple[Key, Any]]:
-        lists = {name: value for name, value in gen_kwargs.items() if isinstance(value, list)}
-        count = max([len(value) for value in lists.values()], default=1)
-        for shard in range(max(count, 1)):
-            part = {name: value[shard:shard + 1] for name, value in lists.items()}
-            for number, row in enumerate(self.config.generator(**{**gen_kwargs, **part})):
+        for shard, part in enumerate(arguments.single(gen_kwargs)):
+            for number, row in enumerate(self.config.generator(**part)):
                 yield Key(shard, number), row
