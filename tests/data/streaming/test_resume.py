@@ -27,6 +27,8 @@ PIPELINES = {
     "filter": lambda ds: ds.filter(lambda row: row["i"] % 3 == 0),
     "batched filter": lambda ds: ds.filter(lambda x: [i % 3 == 0 for i in x["i"]], batched=True,
                                            batch_size=8),
+    "read ahead": lambda ds: ds.map(lambda row: {"n": row["i"]}).prefetch(5),
+    "read ahead, shuffled": lambda ds: ds.prefetch(5).shuffle(seed=1, buffer_size=10),
     "coroutines": lambda ds: ds.map(shifted),
     "coroutine filter": lambda ds: ds.filter(even),
     "skip": lambda ds: ds.skip(31),

@@ -1,5 +1,6 @@
 import asyncio
 import pickle
+import time
 from itertools import islice
 
 import numpy as np
@@ -119,6 +120,21 @@ def test_coroutines_inside_of_a_running_loop():
         return [row["n"] for row in tabled(1, 5).map(more)]
 
     assert asyncio.run(main()) == [1, 2, 3, 4, 5]
+
+
+def test_reading_ahead_goes_so_far_and_tells_errors_in_their_place():
+    read = []
+    ds = tabled(1, 400).map(lambda row: {"n": read.append(row["i"]) or 1 // (300 - row["i"])})
+    rows = iter(ds.prefetch(50))
+    assert next(rows)["i"] == 0
+    for _ in range(200):
+        if len(read) >= 52:
+            break
+        time.sleep(0.01)
+    assert len(read) == 52  # the first, 50 ahead, and one that waits for a place
+    with pytest.raises(ZeroDivisionError):
+        list(rows)
+    assert read[-1] == 300
 
 
 def test_an_error_in_a_coroutine_comes_at_its_row():

@@ -46,7 +46,8 @@ class Job:
         """`call`, without what the options do not ask for."""
         if self.with_indices or self.input_columns is not None or self.fn_kwargs:
             return self.call
-        return lambda given, index, count: self.function(given)
+        function = self.function
+        return lambda given, index, count: function(given)
 
     def call(self, given: Any, index: int, count: int) -> Any:
         """The function's result for a row, or `count` of them together, from number `index` on."""

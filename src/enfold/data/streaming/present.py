@@ -33,6 +33,7 @@ class Presenter:
         if kind is not None and kind not in TABLES:
             formatter: Any = get_formatter(kind)
             self.tensors = formatter.recursive_tensorize
+        self.plain = self.tensors is None and (self.typed or not self.features)  # rows stay
 
     def windows(self, chunk: Chunk) -> Iterator[list[Any]]:
         """The rows of a chunk: dicts, of tensors in such a format, or tables of one row.
@@ -43,7 +44,7 @@ class Presenter:
             table = self.fit(chunk)
             for start in range(0, len(table), self.window):
                 yield self.view.rows(table.slice(start, self.window))
-        elif self.tensors is None and (self.typed or not self.features):
+        elif self.plain:
             yield chunk
         else:
             for row in chunk:
@@ -120,13 +121,15 @@ class RowReader:
         return chain.from_iterable(self._windows(chunk))
 
     def _windows(self, chunk: Chunk | None) -> Iterator[Iterator[Any]]:
+        plain = self.presenter.plain
         while True:
             if chunk is None or not len(chunk):
                 chunk = self.cursor.chunk()
             if chunk is None:
                 return
             self.latest, self.behind = chunk, len(chunk)
-            for rows in self.presenter.windows(chunk):
+            for rows in (chunk,) if plain and type(chunk) is list \
+                    else self.presenter.windows(chunk):
                 self.behind -= len(rows)
                 self.window = iter(rows)
                 yield self.window

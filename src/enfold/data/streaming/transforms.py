@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from enfold.data.features import Features, LargeList, List
+from enfold.data.streaming.ahead import Ahead
 from enfold.data.streaming.base import Streamed
 from enfold.data.streaming.columns import Columns, Grouped
 from enfold.data.streaming.mapping import Job, Mapped
@@ -91,6 +92,13 @@ class Transformed(Streamed):
     def repeat(self, num_times: int | None) -> Self:
         """All rows `num_times` times; None: without end."""
         return self._over(Repeat(self._ex_iterable, num_times))
+
+    def prefetch(self, rows: int = 10_000) -> Self:
+        """The same rows, up to `rows` of them read ahead by a thread.
+
+        It helps before slow steps and training loops, where reading waits for a network or a disk.
+        """
+        return self._over(Ahead(self._ex_iterable, rows))
 
     def shard(self, num_shards: int, index: int, contiguous: bool = True) -> Self:
         """Part `index` of `num_shards` equal parts, made of whole shards.
