@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from enfold.data.combine.checks import are_streams
 from enfold.data.dataset import Dataset
 from enfold.data.dataset.aligning import fitted, shared_features
-from enfold.data.dataset.base import agreed
+from enfold.data.dataset.origin import agreed
 from enfold.data.features import Features
 from enfold.data.frame import Frame
 from enfold.data.info import DatasetInfo

@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from enfold.data.cache import Lease
 from enfold.data.dataset.arrow import ArrowTable
-from enfold.data.features import FeatureError, Features, cast_table
+from enfold.data.dataset.origin import checked_fingerprint, node_of
+from enfold.data.features import Features
+from enfold.data.fingerprint import digest
 from enfold.data.frame import Frame
 from enfold.data.info import DatasetInfo
 from enfold.data.plan import Format, Loaded, Node, show
@@ -25,7 +27,7 @@ class Base:
     def __init__(self, arrow_table: pa.Table | ArrowTable | Frame | Node,
                  info: DatasetInfo | None = None, split: NamedSplit | None = None,
                  indices_table: pa.Table | None = None, fingerprint: str | None = None) -> None:
-        self._node = _node(arrow_table, info, fingerprint)
+        self._node = node_of(arrow_table, info, fingerprint)
         if indices_table is not None:
             frame = self._node.frame().select(indices_table.column(0).to_numpy())
             self._node = Loaded(frame, self._node.features, durable=self._node.durable,
@@ -100,14 +102,18 @@ class Base:
 
     @property
     def _fingerprint(self) -> str:
-        return self._node.fingerprint
+        if self._format == Format():
+            return self._node.fingerprint
+        shown = self._format
+        key = (shown.type, shown.columns, shown.output_all_columns, dict(shown.kwargs))
+        return digest((self._node.fingerprint, key))[:16]
 
     @_fingerprint.setter
     def _fingerprint(self, fingerprint: str) -> None:
         self._node._fingerprint = fingerprint
 
     def __enfold_digest__(self) -> str:
-        return self._node.fingerprint
+        return self._fingerprint
 
     @property
     def data(self) -> ArrowTable:
@@ -139,7 +145,7 @@ class Base:
     def _with(self, node: Node, fingerprint: str | None = None) -> Self:
         """The same with another plan; columns that are new are shown if all were."""
         if fingerprint is not None:
-            node._fingerprint = fingerprint
+            node._fingerprint = checked_fingerprint(fingerprint)
         other = self._twin()
         other._node = node
         node.users.add(other)
@@ -175,8 +181,9 @@ class Base:
         names, known = [names] if isinstance(names, str) else list(names), self._node.features
         for name in names:
             if name not in known:
-                raise DataError(f"{what}: there is no column {name!r}{nearest(name, known)}. Current"
-                                f" columns in the dataset: {self.column_names}")
+                near = nearest(name, known)
+                raise DataError(f"{what}: there is no column {name!r}{near}. Current columns in "
+                                f"the dataset: {self.column_names}")
         return names
 
     # -- as a value
@@ -253,41 +260,3 @@ class Plan:
     def __repr__(self) -> str:
         return show(self.node)
 
-
-def _node(data: Any, info: DatasetInfo | None, fingerprint: str | None) -> Node:
-    data = data.table if isinstance(data, ArrowTable) else data
-    if isinstance(data, Node):
-        return data
-    if isinstance(data, Frame):
-        features = info.features if info is not None and info.features is not None else \
-            Features.from_arrow_schema(data.slice(0, 0).schema)
-        return Loaded(data, features, durable=_in_files(data), fingerprint=fingerprint)
-    if isinstance(data, pa.RecordBatch):
-        data = pa.Table.from_batches([data])
-    if not isinstance(data, pa.Table):
-        raise DataError(f"Dataset: got {type(data).__name__}. Expected a pyarrow Table. Do: "
-                        "Dataset.from_dict, from_list, from_pandas or from_generator")
-    features = Features.from_arrow_schema(data.schema)
-    if info is not None and info.features is not None:
-        features = agreed(info.features, features)
-    return Loaded(Frame.of(cast_table(data, features)), features, fingerprint=fingerprint)
-
-
-def agreed(given: Features, found: Features) -> Features:
-    """The features given with the order of the data's fields; raises where they differ."""
-    if set(given) != set(found):
-        raise FeatureError(f"Dataset: info.features has the columns {list(given)}, and the data "
-                           f"has {list(found)}. External features info don't match the dataset. "
-                           "Expected the same")
-    ordered = Features({name: given[name] for name in found})
-    if ordered.type != found.type:
-        ordered = ordered.reorder_fields_as(found)
-    if ordered.type != found.type:
-        raise FeatureError(f"Dataset: External features info don't match the dataset: got {given} "
-                           f"with type {given.type}, but the data is {found} with type "
-                           f"{found.type}. Do: cast the data first")
-    return ordered
-
-
-def _in_files(frame: Frame) -> bool:
-    return any(column.files is not None for column in frame.columns.values())

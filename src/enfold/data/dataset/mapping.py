@@ -9,6 +9,7 @@ from string import Formatter
 from typing import Any, Self
 
 from enfold.data.dataset.making import mixed_given
+from enfold.data.dataset.origin import checked_fingerprint
 from enfold.data.dataset.reading import columns_given
 from enfold.data.dataset.rows import Rows
 from enfold.data.features import Features
@@ -56,6 +57,8 @@ class Functions(Rows):
         _checked_options("map", num_proc, batch_size, disable_nullable)
         _checked_names("map", cache_file_name, suffix_template)
         function = function if function is not None else _same
+        if new_fingerprint is not None:
+            checked_fingerprint(new_fingerprint)
         if not self._may_have_rows():
             return self.remove_columns(remove_columns) if remove_columns else self._copy()
         removed = tuple(self._known(remove_columns or [], "map: remove_columns"))
@@ -100,6 +103,8 @@ class Functions(Rows):
         _checked_names("filter", cache_file_name, suffix_template)
         settings = Settings(num_proc, desc, keep_in_memory, load_from_cache_file is not False,
                             "filter")
+        if new_fingerprint is not None:
+            checked_fingerprint(new_fingerprint)
         if not self._may_have_rows():
             return self._copy()
         if _is_expression(function):
@@ -142,7 +147,7 @@ class Functions(Rows):
         from enfold.data.dataset.flattening import in_file
 
         node = in_file(dataset._node, cache_file_name, reuse is not False)
-        return dataset._with(node, dataset._fingerprint)
+        return dataset._with(node, dataset._node.fingerprint)
 
 
 def _checked_options(what: str, num_proc: int | None, batch_size: Any, not_null: bool) -> None:

@@ -8,6 +8,7 @@ below that nobody else holds: one pass over the data, one result written.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
@@ -28,6 +29,8 @@ from enfold.data.plan.segments import Segment
 from enfold.data.plan.stages import Base
 from enfold.data.plan.watch import Watch
 from enfold.errors import DataFileError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class Apply(Node):
             lease.close()
             return False
         self._frame, self.features = frame, features
+        _log.info("Loading cached processed dataset at %s", lease.path)
         return True
 
     def run(self) -> Frame:

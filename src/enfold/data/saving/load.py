@@ -144,7 +144,7 @@ def _frame(files: list[str], info: DatasetInfo, keep_in_memory: bool | None,
 
 def _features(info: DatasetInfo, table: Any, path: str) -> Features:
     """The features of dataset_info.json; those of the data if the two do not fit."""
-    from enfold.data.dataset.base import agreed
+    from enfold.data.dataset.origin import agreed
 
     found = Features.from_arrow_schema(table.schema)
     if info.features is None:
