@@ -12,6 +12,7 @@ from enfold.data.streaming.create import Created
 from enfold.data.streaming.node import joined
 
 ROWS = 1000
+GROUP = 100 << 20  # bytes of a row group
 
 
 class Exported(Created):
@@ -68,9 +69,36 @@ class Exported(Created):
     def to_parquet(self, path_or_buf: Any, batch_size: int | None = None,
                    storage_options: dict[str, Any] | None = None,
                    **parquet_writer_kwargs: Any) -> int:
-        """Write a Parquet file; returns the bytes written."""
-        return self._written("to_parquet", path_or_buf, batch_size, storage_options,
-                             parquet_writer_kwargs)
+        """Write a Parquet file; returns the bytes of Arrow data.
+
+        batch_size: rows of a row group; by default about 100 MB, which is all that is in memory at
+        a time where the features are known.
+        """
+        if self._info.features is None:
+            return self._written("to_parquet", path_or_buf, batch_size, storage_options,
+                                 parquet_writer_kwargs)
+        from enfold.data.io.parquet import ParquetFile
+        from enfold.data.io.target import opened
+
+        options = dict(parquet_writer_kwargs)
+        chunking = options.pop("use_content_defined_chunking", True)
+        pages = options.pop("write_page_index", True)
+        with opened(path_or_buf, storage_options) as file, \
+                ParquetFile(file, self._info.features, chunking, pages, options) as writer:
+            for table in self._tables(batch_size) if batch_size else self._groups():
+                writer.add(table)
+        return writer.nbytes
+
+    def _groups(self) -> Iterator[pa.Table]:
+        """The rows in tables of about GROUP bytes."""
+        parts: list[pa.Table] = []
+        for table in self._tables(None):
+            parts.append(table)
+            if sum(part.nbytes for part in parts) >= GROUP:
+                yield joined(parts)
+                parts = []
+        if parts:
+            yield joined(parts)
 
     def _written(self, method: str, path: Any, batch_size: int | None,
                  storage_options: dict[str, Any] | None, options: dict[str, Any]) -> int:
