@@ -176,7 +176,8 @@ class Csv(Reader):
             data = bytearray(BOM) + data
         return pacsv.read_csv(
             pa.BufferReader(data),
-            pacsv.ReadOptions(column_names=block.names),
+            pacsv.ReadOptions(column_names=block.names, block_size=max(
+                1 << 20, len(block.data) // pa.cpu_count() + 4096)),  # few large batches
             pacsv.ParseOptions(
                 delimiter=dialect.sep, quote_char=dialect.quotechar or False,
                 double_quote=dialect.doublequote, escape_char=dialect.escapechar or False,
