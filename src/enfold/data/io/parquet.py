@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
@@ -16,7 +18,6 @@ from enfold.data.config import setting
 from enfold.data.executor import Progress
 from enfold.data.features import Features
 from enfold.data.features.arrow import needs_embedding
-from enfold.data.io.embedding import embedded
 from enfold.data.io.sizes import estimate_nbytes, rows_per_group
 from enfold.data.io.target import Target, opened
 from enfold.lazy import require
@@ -34,18 +35,20 @@ def write_parquet(dataset: Any, target: Target, batch_size: int | None = None,
     features = dataset.features
     size = batch_size or rows_per_group(features, len(dataset), estimate_nbytes(dataset))
     with opened(target, storage_options) as file, \
-            Progress(len(dataset), "Creating parquet from Arrow format") as bar:
-        writer = ParquetFile(file, features, use_content_defined_chunking, write_page_index,
-                             options)
+            Progress(len(dataset), "Creating parquet from Arrow format") as bar, \
+            ParquetFile(file, features, use_content_defined_chunking, write_page_index,
+                        options) as writer:
         for table in dataset._frame.batches(size):
             writer.add(table)
             bar(table.num_rows)
-        writer.close()
     return writer.nbytes
 
 
 class ParquetFile:
-    """A Parquet file that is being written, a row group per table."""
+    """A Parquet file that is being written, a row group per table.
+
+    Its end is written where the `with` block ends.
+    """
 
     def __init__(self, file: IO[bytes], features: Features, chunking: bool | dict[str, Any] = True,
                  write_page_index: bool = True, options: Mapping[str, Any] | None = None) -> None:
@@ -69,6 +72,17 @@ class ParquetFile:
             self._writer.add_key_value_metadata(told)
         self._writer.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if error is None:
+            self.close()
+            return
+        with suppress(OSError, ValueError, pa.ArrowException):  # what went wrong first is raised
+            self._writer.close()
+
 
 def column_options(features: Features, schema: pa.Schema) -> dict[str, Any]:
     """pyarrow's options per column: files, which are compressed already, are stored as they are."""
@@ -79,12 +93,6 @@ def column_options(features: Features, schema: pa.Schema) -> dict[str, Any]:
         leaves += _leaves(field.name, field.type)
     return {"compression": {**dict.fromkeys(files, "none"), **dict.fromkeys(others, "snappy")},
             "use_dictionary": others, "column_encoding": dict.fromkeys(files, "PLAIN")}
-
-
-def batches_of(dataset: Any, start: int, stop: int, size: int, embed: bool) -> Iterator[pa.Table]:
-    """Rows start to stop in tables of `size`, with the files they name if `embed`."""
-    for table in dataset._frame.batches(size, start, stop):
-        yield embedded(table, dataset.features) if embed else table
 
 
 def _leaves(path: str, arrow: pa.DataType) -> Iterator[str]:

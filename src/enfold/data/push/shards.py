@@ -90,12 +90,10 @@ class _Job:
         handle, local = tempfile.mkstemp(suffix=".parquet")
         try:
             rows = 0
-            with os.fdopen(handle, "wb") as file:
-                writer = ParquetFile(file, parts.features)
+            with os.fdopen(handle, "wb") as file, ParquetFile(file, parts.features) as writer:
                 for table in parts.tables(index):
                     writer.add(embedded(table, parts.features) if self.embed else table)
                     rows += table.num_rows
-                writer.close()
             size = os.path.getsize(local)
             addition = self.place.put(path, local)
         finally:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from enfold.lazy import require
 
 STATE, INFO = config.DATASET_STATE_JSON_FILENAME, config.DATASET_INFO_FILENAME
 DICT = config.DATASETDICT_JSON_FILENAME
+_SHARD = re.compile(r"(old-[0-9a-f]{8}-)?data-\d{5}-of-\d{5}\.arrow")
 
 
 class Draft:
@@ -164,7 +166,8 @@ class LocalPlace(Place):
         sync_folder(self.path)
         self.write(INFO, info)
         self.write(STATE, state)
-        for name in [*(name for name in old if name not in draft.names), DICT]:
+        stale = {path.name for path in self.path.iterdir() if _SHARD.fullmatch(path.name)}
+        for name in [*sorted({*old, *stale} - set(draft.names)), DICT]:
             self.remove(name)
 
     def leftovers(self) -> bool:

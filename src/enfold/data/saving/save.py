@@ -18,7 +18,7 @@ from enfold.data.features import Features
 from enfold.data.features.arrow import needs_embedding
 from enfold.data.frame import Frame
 from enfold.data.frame.files import BYTES, ROWS, BatchWriter
-from enfold.data.io.embedding import embedded
+from enfold.data.io.embedding import NamedFileMissing, embedded
 from enfold.data.io.ordered import Stretch
 from enfold.data.io.sizes import estimate_nbytes, shard_count
 from enfold.data.io.target import failed, is_url
@@ -102,7 +102,7 @@ class _Staged:
         """Let it be what is read from the folder."""
         dataset, shown = self.dataset, self.dataset._format
         state = {"_data_files": [{"filename": name} for name in self.draft.names],
-                 "_fingerprint": dataset._fingerprint,
+                 "_fingerprint": dataset._node.fingerprint,  # without the format, which is told apart
                  "_format_columns": None if shown.columns is None else list(shown.columns),
                  "_format_kwargs": self.format_kwargs, "_format_type": shown.type,
                  "_output_all_columns": shown.output_all_columns,
@@ -155,7 +155,7 @@ def _told(place: Place) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, PermissionError) or not error.errno:
+        if isinstance(error, (PermissionError, NamedFileMissing)) or not error.errno:
             raise
         raise failed(str(place), error) from error
 
