@@ -102,7 +102,7 @@ class _Staged:
         """Let it be what is read from the folder."""
         dataset, shown = self.dataset, self.dataset._format
         state = {"_data_files": [{"filename": name} for name in self.draft.names],
-                 "_fingerprint": dataset._node.fingerprint,  # without the format, which is told apart
+                 "_fingerprint": dataset._node.fingerprint,  # of the data, without its format
                  "_format_columns": None if shown.columns is None else list(shown.columns),
                  "_format_kwargs": self.format_kwargs, "_format_type": shown.type,
                  "_output_all_columns": shown.output_all_columns,
