@@ -1,3 +1,5 @@
+from itertools import islice
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -80,3 +82,20 @@ def test_frames_of_polars():
         assert ds.column_names == ["a", "b"]
         assert list(ds) == frame.to_dicts()
         assert len(resumes(lambda given=given: IterableDataset.from_polars(given))) == 3
+
+
+def test_what_load_dataset_streams_resumes_and_is_resharded_by_row_group(tmp_path):
+    from enfold.data import load_dataset
+    for number in range(2):
+        pq.write_table(pa.table({"a": range(number * 300, number * 300 + 300)}),
+                       tmp_path / f"{number}.parquet", row_group_size=100)
+
+    def make():
+        return load_dataset("parquet", data_files=str(tmp_path / "*.parquet"), streaming=True,
+                            split="train")
+
+    assert [row["a"] for row in resumes(make)] == list(range(600))
+    assert (make().num_shards, make().reshard().num_shards) == (2, 6)
+    assert [row["a"] for row in resumes(lambda: make().reshard())] == list(range(600))
+    list(islice(ds := make(), 250))
+    assert ds.state_dict()["examples_iterable"]["mark"]["at"] == [200, 2]  # its third row group

@@ -12,6 +12,7 @@ from enfold.data.builder import Key
 from enfold.data.features import Features, cast_table
 from enfold.data.info import DatasetInfo
 from enfold.data.packaged.base import SourceBuilder, SourceConfig
+from enfold.data.sources import Source
 from enfold.data.splits import SplitGenerator
 from enfold.errors import DataError, nearest
 
@@ -75,6 +76,20 @@ class Parquet(SourceBuilder):
                            "row_groups_list": [(number,) for number in range(count)]}
             else:
                 yield {"files": [file], "row_groups_list": [groups]}
+
+    def _get_examples_iterable_for_split(self, split_generator: SplitGenerator) -> Any:
+        from enfold.data.streaming import arguments
+        from enfold.data.streaming.origins import Files
+
+        return Files(tuple(arguments.single(split_generator.gen_kwargs)), self._shard,
+                     self._generate_more_gen_kwargs)
+
+    def _shard(self, files: Sequence[str], row_groups_list: Sequence[Any] = ()) -> Source:
+        """A file, or some of its row groups."""
+        source = self.source(files)
+        if any(groups is not None for groups in row_groups_list):
+            source.reader.row_groups = row_groups_list[0]  # type: ignore[attr-defined]
+        return source
 
     def _generate_tables(self, files: Sequence[str],  # type: ignore[override]
                          row_groups_list: Sequence[Any] = ()) -> Iterator[tuple[Key, pa.Table]]:

@@ -42,6 +42,7 @@ class Parquet(Reader):
         self.columns = list(columns) if columns is not None else None
         self.filter = papq.filters_to_expression(filters) if isinstance(filters, list) else filters
         self.batch_size, self.on_bad_files = batch_size, on_bad_files
+        self.row_groups: Sequence[int] | None = None  # None: all
         self.format = pads.ParquetFileFormat(default_fragment_scan_options=fragment_scan_options)
 
     def infer(self, file: DataFile) -> pa.Schema:
@@ -56,6 +57,8 @@ class Parquet(Reader):
             wanted = names if self.columns is None else [n for n in self.columns if n in names]
             at, groups = start.row, fragment.row_groups
             for number, group in list(enumerate(groups))[start.offset:]:
+                if self.row_groups is not None and number not in self.row_groups:
+                    continue
                 if self.filter is None and at + group.num_rows <= row:
                     at += group.num_rows
                     continue
