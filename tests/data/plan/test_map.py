@@ -208,7 +208,7 @@ WRONG = {
                 r"returned 1 values in column 'm' for rows 0 to 999, and the columns \['text'"),
     "uneven": (lambda b: {"a": [1], "b": [1, 2]},
                {"batched": True, "remove_columns": ["text", "n", "tokens", "maybe"]},
-               r"others have 1\. Expected as many values"),
+               r"others have 1: expected length 1 in every"),
     "sometimes nothing": (lambda row: None if row["n"] == 5 else {"a": 1}, {},
                           r"returned None for row 5 of a batch"),
     "other columns": (lambda row: {"a": 1} if row["n"] < 5 else {"b": 1}, {},

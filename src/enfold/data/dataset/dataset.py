@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from enfold.data.dataset.about import About
 from enfold.data.dataset.exporting import Exporting
 from enfold.data.dataset.importing import Importing
 from enfold.data.dataset.making import Making
 from enfold.data.dataset.mapping import Functions
+from enfold.data.dataset.running import Running
 from enfold.data.dataset.searching import Searching
 from enfold.data.dataset.storing import Storing
 
 
-class Dataset(Searching, Functions, Making, Importing, Exporting, Storing):
+class Dataset(Searching, Functions, Making, Importing, Exporting, Storing, Running, About):
     """Rows with named columns, stored as Arrow data, read and changed through a lazy plan.
 
         ds = Dataset.from_dict({"text": ["a", "bb"], "label": [0, 1]})

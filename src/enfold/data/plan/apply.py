@@ -57,7 +57,7 @@ class Apply(Node):
         if settings.in_memory:
             self.durable = False
         if isinstance(op, ColumnsOp):
-            self.features, self._rows = op.features, below.rows
+            self.features, self._rows = op.features, below.rows if op.features else 0
 
     @property
     def below(self) -> Node:
@@ -109,6 +109,8 @@ class Apply(Node):
     def _count(self) -> int | None:
         """How many rows come out of a map that keeps a column of its input; as many as go in."""
         first = self.done[0]
+        if not first.columns:
+            return 0
         shares = any(isinstance(value, str) for value in first.columns.values())
         if isinstance(self.op, MapOp) and (not self.op.call.batched or shares) \
                 and not self.op.drop_last:
@@ -235,5 +237,5 @@ def _reshaped(chain: list[Apply], frame: Frame) -> Frame:
     """Columns picked and renamed: nothing to write."""
     for step in chain:
         columns = {name: frame.columns[source] for name, (source, _) in step.op.columns.items()}
-        frame = Frame(columns, frame.num_rows, frame.holds)
+        frame = Frame(columns, frame.num_rows if columns else 0, frame.holds)
     return frame

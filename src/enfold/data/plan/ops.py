@@ -171,10 +171,10 @@ class MapOp(UserOp):
         if wrong is None:
             return wanted
         if lengths[wrong] != chunk.num_rows and left and len(set(lengths.values())) == 1:
-            advice = (f"the columns {left} of the input have {chunk.num_rows} values. Expected as "
-                      f"many. Do: add remove_columns={left}, or return these columns too")
+            advice = (f"the columns {left} of the input have {chunk.num_rows}: expected length "
+                      f"{chunk.num_rows}. Do: add remove_columns={left}, or return these too")
         else:
-            advice = f"others have {wanted}. Expected as many values in every column"
+            advice = f"others have {wanted}: expected length {wanted} in every column"
         raise _LengthError(
             f"{self.call.what}: {self.call.name} returned {lengths[wrong]} values in column "
             f"{wrong!r} for rows {start} to {start + chunk.num_rows - 1}, and {advice}")

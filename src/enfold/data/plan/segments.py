@@ -205,7 +205,7 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def assemble(base: Frame, segments: Sequence[Segment], features: Features,
              holds: Iterable[Any] = ()) -> Frame:
     """The result as a frame: new columns from the segments, the others shared with the base."""
-    count = sum(segment.rows for segment in segments)
+    count = sum(segment.rows for segment in segments) if features else 0
     shared: dict[str, str] = dict(segments[0].shared) if segments else {}
     rows = _rows(segments) if shared else None
     behind: dict[int, np.ndarray] = {}
