@@ -19,6 +19,7 @@ from enfold.data.executor import Progress, run_parallel
 from enfold.data.features import Features, promote
 from enfold.data.frame import Frame
 from enfold.data.plan.chunk import Chunk
+from enfold.data.plan.engine import engine_now
 from enfold.data.plan.job import PassJob, spilled
 from enfold.data.plan.ops import FilterOp, MapOp, UserOp
 from enfold.data.plan.segments import Segment, Writer, asdict_of, open_all
@@ -61,7 +62,9 @@ def run_silently(chain: Sequence[Any], base: Frame, scratch: Path) -> None:
 
 
 def processes(chain: Sequence[Any]) -> int:
-    """How many processes were asked for."""
+    """How many processes were asked for; those of the engine, if one runs the passes."""
+    if (engine := engine_now()) is not None:
+        return engine.workers
     return max(step.settings.num_proc or 1 for step in chain)
 
 
@@ -128,12 +131,16 @@ def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: P
         written[number + 1] = [Segment(**note) for note in notes]
         found.extend([shown] if shown is not None else [])
 
-    job = PassJob(spilled(base, scratch), features, [step.op for step in chain], folder, ranked)
-    seconds = max(step.pace for step in chain) * (base.num_rows - first.stop)
     tasks = [(number + 1, *span) for number, span in enumerate(spans)]
     ranks = [rank for rank, _ in enumerate(spans)] if ranked else None
-    run_parallel(job, tasks, count, on_result=keep, on_progress=bar, seconds=seconds,
-                 here=False, ranks=ranks)
+    job = PassJob(base, features, [step.op for step in chain], folder, ranked)
+    if (engine := engine_now()) is not None:
+        engine.run(job, tasks, ranks, keep, bar)
+    else:
+        job.base = spilled(base, scratch)
+        seconds = max(step.pace for step in chain) * (base.num_rows - first.stop)
+        run_parallel(job, tasks, count, on_result=keep, on_progress=bar, seconds=seconds,
+                     here=False, ranks=ranks)
     segments = [segment for number in sorted(written) for segment in written[number]]
     return open_all(folder, segments), _together(found)
 
@@ -148,12 +155,12 @@ def _spans(start: int, stop: int, rows: int, count: int) -> list[tuple[int, int]
 
 
 def shards(rows: int, count: int, taken: int) -> list[tuple[int, int]]:
-    """One stretch per process, as `Dataset.shard` cuts them; the first less what is done."""
+    """One stretch per process, as `Dataset.shard` cuts them; less what is done."""
     size, more = divmod(rows, count)
     spans, start = [], 0
     for number in range(count):
         stop = start + size + (number < more)
-        spans.append((max(start, taken) if number == 0 else start, stop))
+        spans.append((max(start, taken), max(stop, taken)))
         start = stop
     return spans
 
