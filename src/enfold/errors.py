@@ -12,6 +12,8 @@
     ├── DataError        (ValueError)   data, a split or a schema that can't be used as asked
     │   └── DataFileError               a data file that is damaged or malformed
     ├── FunctionError    (TypeError)    what a function given to map() or filter() returned
+    ├── Unhashable       (TypeError)    what has no content to tell a cached result by
+    ├── CacheFull        (OSError)      no room for a result on the disk of the cache
     ├── ArgumentError    (TypeError)    an argument that does not exist
     └── DependencyError  (ImportError)  an optional package that is not installed
 
@@ -74,6 +76,14 @@ class DataFileError(DataError):
 
 class FunctionError(EnfoldError, TypeError):
     """A function given to map() or filter() returned what can't be stored."""
+
+
+class Unhashable(EnfoldError, TypeError):  # noqa: N818
+    """Something without content to hash, such as a lock, a generator or an open file."""
+
+
+class CacheFull(EnfoldError, OSError):  # noqa: N818
+    """There is no room for a result on the disk of the cache."""
 
 
 class ArgumentError(EnfoldError, TypeError):

@@ -13,6 +13,7 @@ EXAMPLES = """\
   enfold run question-answering --model M --set question="Who wrote it?" --file page.txt --whole
   enfold chat --model ./my-chat-model
   enfold info bert-base-uncased
+  enfold cache prune --limit 50GB
 """
 
 
@@ -68,6 +69,7 @@ def build() -> Parser:
         ("chat", "talk with a model, streaming", chat),
         ("info", "what a model is: family, spec, parameters, memory, files", info),
         ("env", "versions, hardware, caches and settings, for a bug report", env),
+        ("cache", "the results of maps and filters that are kept on disk", cache),
     ):
         arguments(commands.add_parser(name, help=summary, parents=[shared],
                                       description=summary[0].upper() + summary[1:] + "."))
@@ -108,6 +110,36 @@ def env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def cache(parser: argparse.ArgumentParser) -> None:
+    """enfold cache ls | rm KEY ... | verify [KEY ...] | prune."""
+    shared = Parser(add_help=False)
+    shared.add_argument("--folder", metavar="DIR",
+                        help="another cache (default: ENFOLD_CACHE, or ~/.cache/enfold/data)")
+    shared.add_argument("--json", action="store_true", help="print JSON")
+    shared.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                        help="show the traceback of an error")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, summary: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=summary, parents=[shared],
+                                  description=summary[0].upper() + summary[1:] + ".")
+
+    action("ls", "list results: size, last use, what they are, key")
+    remove = action("rm", "remove results, which are computed again when they are needed")
+    remove.add_argument("keys", metavar="KEY", nargs="*", help="a key, or the beginning of one")
+    remove.add_argument("--all", action="store_true", help="remove everything")
+    remove.add_argument("--force", action="store_true", help="also what a process is reading")
+    check = action("verify", "read every byte of results and remove damaged ones")
+    check.add_argument("keys", metavar="KEY", nargs="*", help="only these (default: all)")
+    check.add_argument("--keep", action="store_true", help="leave damaged results where they are")
+    trim = action("prune", "remove leftovers of killed processes, damaged results, and old ones")
+    trim.add_argument("--limit", metavar="SIZE", type=bytes_of,
+                      help="remove the least recently used above 50GB, 500MB, ... (default: the "
+                           "cache's limit)")
+    trim.add_argument("--unused", metavar="DAYS", type=float,
+                      help="remove what was not used for so many days")
+
+
 def model_arguments(parser: argparse.ArgumentParser, default: str = "") -> None:
     """The model (required unless there is a `default`), where it runs, arguments of the call."""
     parser.add_argument("--model", "-m", required=not default, metavar="M",
@@ -133,3 +165,13 @@ def option(text: str) -> tuple[str, object]:
         return key, json.loads(value)
     except ValueError:
         return key, value
+
+
+def bytes_of(text: str) -> int:
+    """A size such as 50GB; 0 is one too."""
+    from enfold.files.shards import parse_size
+
+    try:
+        return 0 if text.strip() == "0" else parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a size such as 50GB, got {text!r}") from error

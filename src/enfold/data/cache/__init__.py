@@ -9,7 +9,8 @@ from enfold.data.cache.settings import (
     enable_caching,
     is_caching_enabled,
 )
-from enfold.data.cache.store import CacheFull, Lease, Store
+from enfold.data.cache.store import Lease, Store
+from enfold.errors import CacheFull
 
 __all__ = ["CacheFull", "Entry", "Lease", "Store", "cache_folder", "cache_limit",
            "disable_caching", "enable_caching", "is_caching_enabled", "ls", "prune", "rm",

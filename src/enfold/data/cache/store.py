@@ -26,15 +26,11 @@ from enfold.data.cache import entry as entries
 from enfold.data.cache.evict import TEMPORARY, discard, make_room, sweep, sweep_temporary
 from enfold.data.cache.lock import FileLock
 from enfold.data.cache.settings import cache_folder, cache_limit, is_caching_enabled
-from enfold.errors import EnfoldError, FileMissing
+from enfold.errors import CacheFull, FileMissing
 from enfold.files.atomic import sync_folder
 
 _log = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-class CacheFull(EnfoldError, OSError):  # noqa: N818 - reads as what it is
-    """There is no room for a result on the disk of the cache."""
 
 
 class Lease:

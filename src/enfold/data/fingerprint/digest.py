@@ -18,15 +18,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from enfold.data.fingerprint.describe import LEAVES, UNORDERED, Pair, describe
-from enfold.errors import EnfoldError
+from enfold.errors import Unhashable
 
 _SIZE = 16  # bytes: 2**64 things until two of them are likely to share a digest
 _SMALL = 512  # bytes of content below which hashing again is as cheap as remembering
 _ROUNDS = 2_000_000  # colours to compute at most for one ring
-
-
-class Unhashable(EnfoldError, TypeError):  # noqa: N818 - reads as what it is
-    """Something without content to hash, such as a lock, a generator or an open file."""
 
 
 def digest(thing: Any) -> str:
