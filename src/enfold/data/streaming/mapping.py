@@ -217,8 +217,6 @@ class _Tables(_Calls):
         if found is None:
             return None
         index, chunk = found
-        if isinstance(chunk, list):
-            raise AssertionError("functions of tables are put over Tabled nodes")
         shown = self.presenter.batch(chunk)
         result = self.job.call(shown, index, len(chunk))
         if self.job.keeps:
@@ -235,7 +233,7 @@ class _Tables(_Calls):
 def mask_of(result: Any, count: int) -> Any:
     """What a filter's function returned, a bool or one per row, as an Arrow mask."""
     if isinstance(result, (bool, np.bool_, pa.BooleanScalar)):
-        result = [bool(result if not isinstance(result, pa.BooleanScalar) else result.as_py())]
+        result = [result.as_py() if isinstance(result, pa.BooleanScalar) else bool(result)]
     if not isinstance(result, (pa.Array, pa.ChunkedArray)):
         result = pa.array(result, pa.bool_())
     if len(result) != count:
