@@ -3,7 +3,7 @@
     run("overhead", __file__, __doc__, rows, threads=(1, 2))
 
 calls `rows(quick)` in a process of its own for each number of threads, prints one table and writes
-NAME.json and NAME.md.
+NAME.json and NAME.md.  `options={"only": {"help": ..}}` adds --only, which `rows` gets by name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 from _machine import about, clock
@@ -28,9 +29,13 @@ RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
-def run(name: str, file: str, title: str, rows: Callable[[bool], list[Row]], *,
-        threads: Iterable[int] = (1,)) -> None:
-    """The command line of a benchmark; `title` is its docstring, whose first line is shown."""
+def run(name: str, file: str, title: str, rows: Callable[..., list[Row]], *,
+        threads: Iterable[int] = (1,), options: Mapping[str, Row] = MappingProxyType({}),
+        peers: Iterable[str] = ("torch", "transformers")) -> None:
+    """The command line of a benchmark; `title` is its docstring, whose first line is shown.
+
+    options: more of them, with what `add_argument` takes.  peers: whose versions are told.
+    """
     parser = argparse.ArgumentParser(description=title.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small and few: whether it works")
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="FOLDER",
@@ -39,21 +44,26 @@ def run(name: str, file: str, title: str, rows: Callable[[bool], list[Row]], *,
                         help="put the table into docs/performance.md too")
     parser.add_argument("--cpu", action="store_true", help="one thread, by the process's CPU time: "
                         "for a busy machine (not for imports and load, which are wall time)")
-    parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.rows:
-        print("\n" + json.dumps(rows(options.quick)))
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    for option, facts in options.items():
+        parser.add_argument(f"--{option}", **facts)
+    given = parser.parse_args()
+    own = {option: getattr(given, option) for option in options}
+    if given.child:
+        print("\n" + json.dumps(rows(given.quick, **own)))
         return
-    if options.cpu:
+    if given.cpu:
         os.environ["ENFOLD_BENCH_CLOCK"] = "cpu"
-    facts, found = about(), []
-    flags = ["--quick"] * options.quick
-    counts = tuple(threads)[:1] if options.quick or options.cpu else tuple(threads)
+    machine, found = about(), []
+    flags = ["--quick"] * given.quick + [f"--{option}={value}" for option, value in own.items()
+                                         if value is not None]
+    counts = tuple(threads)[:1] if given.quick or given.cpu else tuple(threads)
     for count in counts:
         marked = {"threads": count} if len(counts) > 1 else {}
-        found += [marked | row for row in child(file, "--rows", *flags, threads=count)]
+        found += [marked | row for row in child(file, "--child", *flags, threads=count)]
     write(name, title.splitlines()[0], found,
-          facts | {"threads": counts, "clock": "CPU" if options.cpu else "wall"}, options)
+          machine | {"threads": counts, "peers": list(peers),
+                     "clock": "CPU" if given.cpu else "wall"}, given)
 
 
 def child(*command: object, threads: int = 1) -> Any:
@@ -134,9 +144,10 @@ def table(rows: list[Row]) -> list[str]:
 
 def caption(facts: Row) -> str:
     """Where and when a table was measured, in a line."""
+    peers = ", ".join(f"{peer} {facts[peer]}" for peer in facts["peers"])
     return (f"{facts['date']}, {facts['cpu']} ({facts['features']}), {facts['cores']} cores, load "
-            f"{facts['load']} at the start; Python {facts['python']}, torch {facts['torch']}, "
-            f"transformers {facts['transformers']}, enfold {facts['enfold']} ({facts['commit']}); "
+            f"{facts['load']} at the start; Python {facts['python']}, {peers}, "
+            f"enfold {facts['enfold']} ({facts['commit']}); "
             f"{facts['clock']} time, threads {', '.join(map(str, facts['threads']))}.")
 
 
