@@ -8,6 +8,7 @@ from typing import Any, Self, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from enfold.data.dataset.base import Base
 from enfold.data.dataset.quickrows import QuickRows
@@ -51,7 +52,7 @@ class Reading(Base):
         """The rows, decoded a thousand at once."""
         view = self._view_now()
         for table in self._blocks():
-            yield from view.rows(table)
+            yield from view.iterate(table)
 
     def iter(self, batch_size: int, drop_last_batch: bool = False) -> Iterator[Any]:
         """Batches of `batch_size` rows."""
@@ -75,7 +76,10 @@ class Reading(Base):
         """The different values of a column."""
         self._known(column, "unique")
         view = self.with_format(None)._view_now()
-        values = self._frame.column(column).unique()
+        values, stored = self._frame.column(column).unique(), self._frame.columns[column]
+        if stored.rows is not None and len(stored.rows) == len(stored.data):
+            found = stored.data.unique()  # of all rows, shuffled: in the order of the data
+            values = found.filter(pc.is_in(found, values))
         return view.column(pa.table({column: values}), column)  # type: ignore[no-any-return]
 
     # -- formats

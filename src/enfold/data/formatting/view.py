@@ -19,7 +19,7 @@ from enfold.data.formatting.lazydicts import LazyBatch
 from enfold.data.formatting.registry import get_format_type_from_alias, get_formatter
 from enfold.data.formatting.tensors import TensorFormatter
 
-_AT_ONCE = 4 << 20  # bytes
+_AT_ONCE = 1 << 20  # bytes: what is made of them is then still in the processor's cache
 
 
 class View:
