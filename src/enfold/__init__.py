@@ -51,16 +51,17 @@ _PLACES = {
     "enfold.generate.stopping":
         "MaxLengthCriteria MaxTimeCriteria EosTokenCriteria StopStringCriteria",
     "enfold.data":
-        "Array2D Array3D Array4D Array5D Audio ArrowBasedBuilder BuilderConfig ClassLabel Column "
-        "Dataset DatasetBuilder DatasetDict DatasetInfo DownloadConfig DownloadManager "
+        "Array2D Array3D Array4D Array5D ArrowBasedBuilder Audio BuilderConfig ClassLabel "
+        "Column Dataset DatasetBuilder DatasetDict DatasetInfo DownloadConfig DownloadManager "
         "DownloadMode Features GeneratorBasedBuilder Image IterableColumn IterableDataset "
         "IterableDatasetDict Json LargeList List Mesh NamedSplit Nifti Pdf ReadInstruction "
-        "Sequence Split SplitDict SplitGenerator SplitInfo StreamingDownloadManager Translation "
-        "TranslationVariableLanguages Value VerificationMode Version Video concatenate_datasets "
-        "disable_caching disable_progress_bars enable_caching enable_progress_bars get_dataset_config_info "
-        "get_dataset_config_names get_dataset_default_config_name get_dataset_infos "
-        "get_dataset_split_names interleave_datasets is_caching_enabled load_dataset "
-        "load_dataset_builder load_from_disk set_eager split_dataset_by_node",
+        "Sequence Split SplitDict SplitGenerator SplitInfo StreamingDownloadManager "
+        "Translation TranslationVariableLanguages Value VerificationMode Version Video "
+        "concatenate_datasets disable_caching disable_progress_bars enable_caching "
+        "enable_progress_bars get_dataset_config_info get_dataset_config_names "
+        "get_dataset_default_config_name get_dataset_infos get_dataset_split_names "
+        "interleave_datasets is_caching_enabled load_dataset load_dataset_builder "
+        "load_from_disk set_eager split_dataset_by_node",
     "enfold.model.base": "PreTrainedModel",
     "enfold.models.configs": "PreTrainedConfig",
     "enfold.nn.outputs": "ModelOutput",

@@ -201,8 +201,9 @@ def test_what_is_altered_between_map_and_run_raises():
     table_of = {"a": 1}
     ds = Dataset.from_dict(table()).map(lambda row: {"n": table_of["a"]})
     table_of["a"] = 2
-    with pytest.raises(DataError, match=r"map: captured variable 'table_of' of <lambda> was altered "
-                                        r"after map\(\) was called and before it ran"):
+    message = (r"map: captured variable 'table_of' of <lambda> was altered after map\(\) was called "
+               r"and before it ran")
+    with pytest.raises(DataError, match=message):
         ds[0]
 
 

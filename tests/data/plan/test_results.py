@@ -1,4 +1,4 @@
-"""What a pass leaves behind: found again by fresh processes, only new columns, nothing half-written."""
+"""What a pass leaves behind: found again by fresh processes, new columns only, nothing half-done."""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ from enfold.data.frame import Frame
 from enfold.data.plan import segments as written
 from enfold.data.plan.chunk import Result
 from enfold.data.plan.first import Step, by_a_worker, first_batch
+from enfold.data.plan.mapop import MapOp
 from enfold.data.plan.node import Node
-from enfold.data.plan.ops import ColumnsOp, MapOp, UserOp
+from enfold.data.plan.ops import ColumnsOp, UserOp
 from enfold.data.plan.passes import divisible, processes, run_pass, run_silently
 from enfold.data.plan.segments import Segment
 from enfold.data.plan.stages import Base

@@ -17,7 +17,8 @@ from enfold.data.frame import Frame
 from enfold.data.frame.state import frame_of, frame_state
 from enfold.data.plan.chunk import Result
 from enfold.data.plan.job import spilled
-from enfold.data.plan.ops import MapOp, bare
+from enfold.data.plan.mapop import MapOp
+from enfold.data.plan.ops import bare
 from enfold.data.plan.stages import Base, Stage, pipeline
 
 _HEAD = 10_000  # rows of a base in memory that a worker is given
@@ -89,7 +90,7 @@ class FirstJob:
         """Nothing to do; the rank is 0."""
 
     def run(self, task: int, progress: Callable[[int], None]) -> Any:
-        """(what each step has done, its features and whether it is silent; whether rows are left)."""
+        """(what each step has done, its features, whether it is silent; whether rows are left)."""
         more = first_batch(self.steps, Base(self.base, self.features), self.limit)
         return [(step.done, getattr(step.op, "out", None), getattr(step.op, "silent", False))
                 for step in self.steps], more

@@ -14,8 +14,9 @@ from typing import Any
 
 from enfold.data.fingerprint import Unhashable, digest
 from enfold.data.plan.apply import Apply, Settings
+from enfold.data.plan.mapop import MapOp, holds_null
 from enfold.data.plan.node import Node
-from enfold.data.plan.ops import MapOp, UserOp, holds_null
+from enfold.data.plan.ops import UserOp
 from enfold.data.plan.watch import Watch
 
 _log = logging.getLogger(__name__)

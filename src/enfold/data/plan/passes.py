@@ -21,7 +21,8 @@ from enfold.data.frame import Frame
 from enfold.data.plan.chunk import Chunk
 from enfold.data.plan.engine import engine_now
 from enfold.data.plan.job import PassJob, spilled
-from enfold.data.plan.ops import FilterOp, MapOp, UserOp
+from enfold.data.plan.mapop import MapOp
+from enfold.data.plan.ops import FilterOp, UserOp
 from enfold.data.plan.segments import Segment, Writer, asdict_of, open_all
 from enfold.data.plan.stages import Base, pipeline
 from enfold.errors import FunctionError
