@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from enfold.data.dataset.base import Base
+from enfold.data.features.arrow import storage_type
 from enfold.data.io.frames import pandas_frame, polars_frame
 from enfold.data.io.ordered import rows_per_batch
 from enfold.data.io.sizes import estimate_nbytes
 from enfold.data.io.target import Target
 from enfold.errors import DataError
+from enfold.lazy import require
 
 Options = Mapping[str, Any]
+_BLOCK = 1 << 16  # rows of a block for Ray
+_PART = 64 << 20  # bytes of a partition for dask
 
 
 class Exporting(Base):
@@ -102,8 +106,58 @@ class Exporting(Base):
         stream = IterableDataset.from_frame(self._frame, self.features, count)
         return stream.with_format(self._format.type) if self._format.type is not None else stream
 
+    def to_tf_dataset(self, batch_size: int | None = None,
+                      columns: str | Sequence[str] | None = None, shuffle: bool = False,
+                      collate_fn: Callable[..., Mapping[str, Any]] | None = None,
+                      drop_remainder: bool = False, collate_fn_args: Options | None = None,
+                      label_cols: str | Sequence[str] | None = None, prefetch: bool = True,
+                      num_workers: int = 0, num_test_batches: int = 20) -> Any:
+        """The rows as a `tf.data.Dataset`, for `model.fit`.
+
+        batch_size: None for single rows.  columns: those to hand out, with label_cols as
+            (columns, labels); by default all, as a dict.
+        collate_fn(list of rows, **collate_fn_args) -> dict of arrays; by default they are stacked.
+        shuffle: a new order in each epoch.  drop_remainder: leave out a last batch that is short.
+        num_workers: batches read at the same time.  num_test_batches: random rows that are looked
+            at for types and shapes.
+        """
+        from enfold.data.io.tensorflow import to_tf
+
+        return to_tf(self, batch_size, columns, shuffle, collate_fn, drop_remainder,
+                     collate_fn_args, label_cols, prefetch, num_workers, num_test_batches)
+
+    def to_ray(self) -> Any:
+        """The rows as a `ray.data.Dataset`, whose blocks Ray keeps on its machines."""
+        ray = require("ray", "ray")
+        require("ray.data", "ray")
+        return ray.data.from_arrow(list(self._plain_tables(_BLOCK)))
+
+    def to_dask(self, npartitions: int | None = None) -> Any:
+        """The rows as a dask DataFrame of `npartitions` parts (default: one per 64 MB)."""
+        dask = require("dask.dataframe")
+        rows, nbytes = len(self), self._estimate_nbytes()
+        parts = npartitions or max(1, nbytes // _PART)
+        size = max(1, -(-rows // parts))
+        shards = [self._rows(start, min(start + size, rows))
+                  for start in range(0, max(rows, 1), size)]
+        return dask.from_map(_pandas, shards, meta=_pandas(self._rows(0, 0)))
+
+    def _rows(self, start: int, stop: int) -> Any:
+        return self.with_format(None).select(range(start, stop))  # type: ignore[attr-defined]
+
+    def _plain_tables(self, size: int) -> Iterator[pa.Table]:
+        """Tables without types that only Arrow datasets have."""
+        for table in self._frame.batches(size):
+            fields = [field.with_type(storage_type(field.type)) for field in table.schema]
+            yield table.cast(pa.schema(fields))
+
     def _tables(self, batch_size: int | None) -> Iterator[pa.Table]:
         return self._frame.batches(rows_per_batch(batch_size))
 
     def _estimate_nbytes(self) -> int:
         return estimate_nbytes(self)
+
+
+
+def _pandas(dataset: Exporting) -> Any:
+    return dataset.to_pandas()
