@@ -201,8 +201,8 @@ def test_what_is_altered_between_map_and_run_raises():
     table_of = {"a": 1}
     ds = Dataset.from_dict(table()).map(lambda row: {"n": table_of["a"]})
     table_of["a"] = 2
-    message = (r"map: captured variable 'table_of' of <lambda> was altered after map\(\) was called "
-               r"and before it ran")
+    message = (r"map: captured variable 'table_of' of <lambda> was altered after map\(\) was "
+               r"called and before it ran")
     with pytest.raises(DataError, match=message):
         ds[0]
 

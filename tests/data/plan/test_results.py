@@ -1,4 +1,4 @@
-"""What a pass leaves behind: found again by fresh processes, new columns only, nothing half-done."""
+"""What a pass leaves behind: found again by fresh processes, new columns only, nothing half."""
 
 from __future__ import annotations
 
