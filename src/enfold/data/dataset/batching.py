@@ -29,6 +29,7 @@ def batched(dataset: Any, batch_size: int | None, by_column: str | Sequence[str]
     """
     if batch_size is None and by_column is None:
         raise DataError("batch: misses `batch_size` or `by_column` argument. Expected one of them")
+    no_last_to_drop("batch", by_column, drop_last_batch)
     if by_column is not None and num_proc:
         raise NotImplementedError("batch: Multiprocessed batching by column is not implemented. "
                                   "Do: leave num_proc= out")
@@ -106,3 +107,10 @@ def _lists(frame: Frame, starts: np.ndarray) -> Iterator[pa.Table]:
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
     return joined(column.chunks, column.type)
+
+
+def no_last_to_drop(what: str, by_column: Any, drop_last_batch: bool) -> None:
+    """Batches by column have no size, so that none of them is short."""
+    if by_column is not None and drop_last_batch:
+        raise DataError(f"{what}: got by_column={by_column!r} and drop_last_batch=True, but batches "
+                        "by column have no set size. Expected one of the two")

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from enfold.data.dataset.batching import no_last_to_drop
 from enfold.data.features import Features, LargeList, List
 from enfold.data.streaming.ahead import Ahead
 from enfold.data.streaming.base import Streamed
@@ -193,6 +194,7 @@ class Transformed(Streamed):
         """
         if batch_size is None and by_column is None:
             raise DataError("IterableDataset.batch() misses `batch_size` or `by_column` argument.")
+        no_last_to_drop("batch", by_column, drop_last_batch)
         known = self._info.features
         features = known and Features({name: List(feature) for name, feature in known.items()})
         node, keys = self._ex_iterable, _listed(by_column) or ()
