@@ -112,5 +112,5 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def no_last_to_drop(what: str, by_column: Any, drop_last_batch: bool) -> None:
     """Batches by column have no size, so that none of them is short."""
     if by_column is not None and drop_last_batch:
-        raise DataError(f"{what}: got by_column={by_column!r} and drop_last_batch=True, but batches "
-                        "by column have no set size. Expected one of the two")
+        raise DataError(f"{what}: got by_column={by_column!r} and drop_last_batch=True, but "
+                        "batches by column have no set size. Expected one of the two")
