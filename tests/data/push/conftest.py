@@ -31,6 +31,7 @@ class Hub:
     uploads: list[str] = field(default_factory=list)
     commits: list[Any] = field(default_factory=list)
     conflicts: list[int] = field(default_factory=list)  # status codes to fail commits with
+    regular: bool = False  # take files with the commit
     break_after: int | None = None  # uploads after which the network is gone
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     snapshots: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class Hub:
 
     def preupload_lfs_files(self, repo_id: str, additions: Any, repo_type: str,
                             revision: str | None, create_pr: bool) -> None:
-        for addition in additions:
+        for addition in additions if not self.regular else ():
             if self.break_after is not None and len(self.uploads) >= self.break_after:
                 raise ConnectionError("the network is gone")
             with addition.as_file() as file:
@@ -105,8 +106,10 @@ class Hub:
         files = self.repositories[name].setdefault(branch, {})
         for operation in operations:
             if isinstance(operation, CommitOperationAdd):
-                digest = operation.upload_info.sha256.hex()
-                text = self.stored.get(digest, operation.path_or_fileobj)
+                text = operation.path_or_fileobj
+                if not text:
+                    text = self.stored[operation.upload_info.sha256.hex()]
+                assert isinstance(text, bytes)
                 files[operation.path_in_repo] = text
             elif isinstance(operation, CommitOperationDelete):
                 del files[operation.path_in_repo]

@@ -153,6 +153,24 @@ def test_a_branch_and_commits_that_come_between(hub, monkeypatch):
     assert not hub.files() and len(hub.files(branch="dev")) == 2 and len(waits) == 2
 
 
+def test_files_that_the_hub_takes_with_the_commit(hub):
+    hub.regular = True
+    _small().push_to_hub("user/data")
+    assert _rows(hub) == list(_small())
+
+
+def test_shards_are_written_by_another_process(hub):
+    from enfold.data.fingerprint import dumps, loads
+    from enfold.data.push.places import Repository
+    from enfold.data.push.shards import RowParts, _Job
+
+    parts = RowParts(_small(), None, 2, None)
+    job = _Job(parts, Repository("user/data", None, False, "token"), "data", "train", True)
+    shard = loads(dumps(job)).run(1, lambda rows: None)
+    assert (shard.path, shard.rows) == ("data/train-00001-of-00002.parquet", 5)
+    assert loads(dumps(shard)).addition.path_in_repo == shard.path
+
+
 @pytest.mark.parametrize(("num_shards", "files"), [(None, 3), (2, 2), (5, 5)])
 def test_streams(hub, num_shards, files):
     stream = _small().to_iterable_dataset(num_shards=3)

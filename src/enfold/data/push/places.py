@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from enfold.data import config
@@ -45,6 +46,8 @@ class Repository:
         client(self.token).preupload_lfs_files(
             repo_id=self.name, additions=[addition], repo_type="dataset", revision=self.revision,
             create_pr=self.create_pr)
+        if addition.path_or_fileobj == local:  # the Hub takes it with the commit, as it is small
+            addition.path_or_fileobj = Path(local).read_bytes()
         return addition
 
     def files(self, folder: str, revision: str | None) -> dict[str, Remote]:
