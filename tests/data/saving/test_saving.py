@@ -87,9 +87,12 @@ def test_files_are_put_into_the_data(tmp_path):
 
 def test_a_file_that_a_column_names_is_not_there(tmp_path):
     data = Dataset.from_dict({"image": ["none.png"]}, features=Features({"image": Image()}))
-    with pytest.raises(FileNotFoundError, match=r"'image' names a file.*'none.png'.*Do: put it"):
-        data.save_to_disk(tmp_path / "a")
-    assert not (tmp_path / "a").exists()
+    two = DatasetDict({"train": _small().map(lambda row: {"image": "x"}), "test": data})
+    for saved in (data, two):
+        with pytest.raises(FileNotFoundError,
+                           match=r"'image' names a file.*'none.png'.*Do: put it"):
+            saved.save_to_disk(tmp_path / "a")
+        assert not (tmp_path / "a").exists()
 
 
 def test_saved_over_what_is_there(tmp_path):

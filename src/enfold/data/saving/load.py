@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
+import weakref
 from typing import Any
 
 from enfold.data.config import setting
@@ -23,6 +25,14 @@ Options = dict[str, Any]
 
 class NotSaved(FileMissing, FileNotFoundError):  # noqa: N818 - as FileMissing
     """A folder that holds no saved dataset."""
+
+
+class _Copy:
+    """A folder of this machine that is there as long as this is."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="enfold-")
+        weakref.finalize(self, shutil.rmtree, self.name, ignore_errors=True)
 
 
 def load_from_disk(dataset_path: Any, keep_in_memory: bool | None = None,
@@ -72,7 +82,7 @@ def load_saved(kind: Any, path: Any, keep_in_memory: bool | None = None,
     _check(place)
     holds: tuple[Any, ...] = ()
     if not isinstance(place, LocalPlace):
-        copy = tempfile.TemporaryDirectory(prefix="enfold-")
+        copy = _Copy()
         place.system.get(place.folder.rstrip("/") + "/", copy.name, recursive=True)
         place, holds = LocalPlace(copy.name), (copy,)
     elif place.leftovers():

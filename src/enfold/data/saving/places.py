@@ -74,9 +74,18 @@ class Place:
         with suppress(FileNotFoundError):
             self.system.rm_file(self.join(self.folder, name))
 
-    def make(self) -> None:
-        """Make the folder."""
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """The folder, made if need be; gone again if the block fails and leaves it empty."""
+        created = not self.system.exists(self.folder)
         self.system.makedirs(self.folder, exist_ok=True)
+        try:
+            yield
+        except BaseException:
+            if created:
+                with suppress(OSError):  # not empty: then it is not ours to remove
+                    self.system.rmdir(self.folder)
+            raise
 
     def shards(self) -> list[str]:
         """The files of the dataset that is saved here; none if there is no whole one."""
@@ -90,16 +99,16 @@ class Place:
     @contextmanager
     def draft(self, names: list[str]) -> Iterator[Draft]:
         """Somewhere to write shards to, gone if the block fails."""
-        self.make()
         if set(names) & set(self.shards()):
             token = token_hex(4)
             names = [f"{token}-{name}" for name in names]
-        try:
-            yield Draft(self, self.name, names)
-        except BaseException:
-            for name in names:
-                self.remove(name)
-            raise
+        with self.made():
+            try:
+                yield Draft(self, self.name, names)
+            except BaseException:
+                for name in names:
+                    self.remove(name)
+                raise
 
     def publish(self, draft: Draft, info: bytes, state: bytes) -> None:
         """Let the draft be the dataset that is here."""
@@ -142,19 +151,13 @@ class LocalPlace(Place):
     @contextmanager
     def draft(self, names: list[str]) -> Iterator[Draft]:
         """A hidden folder within this one."""
-        created = not self.path.exists()
-        self.make()
-        sweep_staging(self.path)
-        staging = tempfile.mkdtemp(dir=self.path, prefix=f"{STAGING}{os.getpid()}-")
-        try:
-            yield Draft(self, staging, names)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            if created:
-                with suppress(OSError):  # not empty: then it is not ours to remove
-                    self.path.rmdir()
-            raise
-        shutil.rmtree(staging, ignore_errors=True)
+        with self.made():
+            sweep_staging(self.path)
+            staging = tempfile.mkdtemp(dir=self.path, prefix=f"{STAGING}{os.getpid()}-")
+            try:
+                yield Draft(self, staging, names)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
 
     def publish(self, draft: Draft, info: bytes, state: bytes) -> None:
         """Let the draft be the dataset that is here."""

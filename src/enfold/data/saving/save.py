@@ -52,8 +52,7 @@ def save_dataset_dict(splits: Mapping[str, Any], path: Any,
                         "'test': 4}")
     counts = dict(num_shards or {})
     place = place_of(path, storage_options)
-    with _told(place), ExitStack() as stack:
-        place.make()
+    with _told(place), place.made(), ExitStack() as stack:
         staged = [_Staged(dataset, place.inside(split), stack, max_shard_size, counts.get(split),
                           num_proc) for split, dataset in splits.items()]
         for one in staged:
