@@ -1,0 +1,217 @@
+"""The adapters of a model: which there are, which are active, what is trained.
+
+`PeftModel` and `model.add_adapter` both speak to this.  Where the adapters sit is in `layers`, so
+that switching one costs nothing for the others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from enfold.adapt.config import LayerConfig, PeftConfig
+from enfold.adapt.kept import Kept, find_kept
+from enfold.adapt.layer import Adapted
+from enfold.adapt.registry import get_method
+from enfold.adapt.rows import Rows
+from enfold.adapt.targets import find_targets, place
+from enfold.errors import InputError, nearest
+
+
+class Adapters:
+    """Adapters on a model; `of(model)` finds those that it has."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.configs: dict[str, Any] = {}
+        self.layers: dict[str, Adapted] = {}
+        self.kept: dict[str, Kept] = {}
+        self.active: tuple[str, ...] = ()
+        self.enabled = True
+        self.rows = Rows()
+        model.__dict__["_adapters"] = self
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Adapters | None:
+        """The adapters of a model, if it has any."""
+        return model.__dict__.get("_adapters")
+
+    # ---- adding and removing ---------------------------------------------------------------------
+    def add(self, name: str, config: PeftConfig, *, strict: bool = True,
+            optional: Iterable[str] = ()) -> None:
+        """Put an adapter onto the model.
+
+        strict: each pattern of target_modules has to fit.  optional: names of modules_to_save that
+        need not.
+        """
+        self._check_name(name)
+        if not isinstance(config, LayerConfig):
+            raise InputError(f"{type(config).__name__} acts on the inputs, not on layers. Do: use "
+                             "get_peft_model")
+        method = get_method(config.peft_type)
+        assert method.build is not None
+        found = find_targets(self.model, config, method, strict=strict)
+        kept = find_kept(self.model, config.modules_to_save or [], frozenset(optional))
+        self.configs[name] = config
+        for path, module in found.items():
+            layer = self._layer(path, module)
+            layer.deltas[name] = method.build(layer, name, config, path)
+        for path, module in kept.items():
+            self._kept(path, module).add(name)
+
+    def _layer(self, path: str, module: nn.Module) -> Adapted:
+        if path not in self.layers:
+            self.layers[path] = module if isinstance(module, Adapted) else Adapted(module, self)
+            place(self.model, path, self.layers[path])
+        return self.layers[path]
+
+    def _kept(self, path: str, module: nn.Module) -> Kept:
+        if path not in self.kept:
+            self.kept[path] = Kept(module, self)
+            place(self.model, path, self.kept[path])
+        return self.kept[path]
+
+    def delete(self, name: str) -> None:
+        """Take an adapter off; the layers that no adapter needs become what they were."""
+        self.check(name)
+        for path, layer in list(self.layers.items()):
+            if name not in layer.deltas:
+                continue
+            if name in layer.merged:
+                raise InputError(f"adapter {name!r} is merged. Do: unmerge_adapter() before")
+            layer.deltas.pop(name).drop()
+            if not layer.deltas:
+                place(self.model, path, self.layers.pop(path).base_layer)
+        for path, keeper in list(self.kept.items()):
+            if name in keeper.modules_to_save:
+                del keeper.modules_to_save[name]
+                if not len(keeper.modules_to_save):
+                    place(self.model, path, self.kept.pop(path).original_module)
+        del self.configs[name]
+        left = tuple(other for other in self.active if other != name)
+        self.set_active(left or tuple(self.configs)[:1])
+
+    def unload(self, *, merge: bool = False, names: Sequence[str] | None = None,
+               safe: bool = False) -> nn.Module:
+        """The base model without adapters, with the active ones (or `names`) in its weights."""
+        if merge:
+            self.merge(names, safe=safe)
+        for path, layer in self.layers.items():
+            if not merge:
+                layer.unmerge()
+            place(self.model, path, layer.base_layer)
+        for path, keeper in self.kept.items():
+            place(self.model, path, keeper.active() if merge else keeper.original_module)
+        self.model.__dict__.pop("_adapters", None)
+        return self.model
+
+    def cast_as_base(self, name: str) -> None:
+        """Give an adapter's tensors the type of the weights they belong to."""
+        for layer in self.layers.values():
+            if name in layer.deltas:
+                for parameter in layer.deltas[name].parameters():
+                    parameter.data = parameter.data.to(layer.base_layer.weight.dtype)
+
+    # ---- choosing --------------------------------------------------------------------------------
+    def set_active(self, names: str | Sequence[str], *, train: bool = True) -> None:
+        """Use these adapters, and with `train` train them and nothing else."""
+        chosen = (names,) if isinstance(names, str) else tuple(names)
+        for name in chosen:
+            self.check(name)
+        self.active = chosen
+        self.freeze()
+        for name in chosen if train else ():
+            if not self.configs[name].inference_mode:
+                self.require_grad(name)
+
+    def freeze(self) -> None:
+        """Train nothing."""
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+
+    def require_grad(self, name: str, wanted: bool = True) -> None:
+        """Train an adapter's tensors, and the biases that its configuration names."""
+        self.check(name)
+        for layer in self.layers.values():
+            if name in layer.deltas:
+                for parameter in layer.deltas[name].parameters():
+                    parameter.requires_grad_(wanted)
+        for keeper in self.kept.values():
+            if name in keeper.modules_to_save:
+                keeper.modules_to_save[name].requires_grad_(wanted)
+        for _, bias in self.biases(name):
+            bias.requires_grad_(wanted)
+
+    def biases(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
+        """(name, parameter) of the base model's biases that an adapter trains."""
+        kind = getattr(self.configs[name], "bias", "none")
+        if kind == "all":
+            own = {id(p) for layer in self.layers.values() for delta in layer.deltas.values()
+                   for _, p in delta.tensors()}
+            for path, parameter in self.model.named_parameters():
+                if path.rpartition(".")[2] == "bias" and id(parameter) not in own:
+                    yield path, parameter
+        elif kind.endswith("_only"):
+            for path, layer in self.layers.items():
+                if name in layer.deltas and layer.base_layer.bias is not None:
+                    yield f"{path}.base_layer.bias", layer.base_layer.bias  # type: ignore[misc]
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Run what is inside as the base model."""
+        merged = {path: tuple(layer.merged) for path, layer in self.layers.items()}
+        before, self.enabled = self.enabled, False
+        for layer in self.layers.values():
+            layer.unmerge()
+        try:
+            yield
+        finally:
+            self.enabled = before
+            for path, names in merged.items():
+                self.layers[path].merge(names)
+
+    def check(self, name: str) -> None:
+        """Raise unless there is such an adapter."""
+        if name not in self.configs:
+            raise InputError(f"there is no adapter {name!r}{nearest(name, self.configs)}, expected "
+                             f"one of {', '.join(self.configs) or 'none'}. Do: add or load it")
+
+    def _check_name(self, name: str) -> None:
+        if name in self.configs:
+            raise InputError(f"there is an adapter {name!r} already. Do: give another name, or "
+                             "delete_adapter before")
+        if not name or "." in name or hasattr(nn.ModuleDict, name) \
+                or hasattr(nn.ParameterDict, name):
+            raise InputError(f"an adapter can't be called {name!r}: expected a name without dots "
+                             "that no module has as an attribute. Do: give another one")
+
+    # ---- merging ---------------------------------------------------------------------------------
+    def merge(self, names: Sequence[str] | None = None, *, safe: bool = False) -> None:
+        """Work adapters (by default the active ones) into the base weights, layer by layer."""
+        chosen = self.active if names is None else (names,) if isinstance(names, str) else \
+            tuple(names)
+        for name in chosen:
+            self.check(name)
+        shared = Counter(id(weight) for module in self.model.modules()
+                         if isinstance(weight := module._parameters.get("weight"), nn.Parameter))
+        for layer in self.layers.values():
+            if shared[id(layer.base_layer.weight)] > 1 and set(chosen) & set(layer.deltas):
+                self._untie(layer)
+            layer.merge(chosen, safe=safe)
+
+    def unmerge(self) -> None:
+        """Take merged adapters out of the base weights."""
+        for layer in self.layers.values():
+            layer.unmerge()
+
+    def _untie(self, layer: Adapted) -> None:
+        """Give a layer a weight of its own: another shares it, and is not to change."""
+        layer.base_layer.weight = nn.Parameter(layer.base_layer.weight.detach().clone(),
+                                               requires_grad=False)
+        config: Any = getattr(self.model, "config", None)
+        if getattr(config, "tie_word_embeddings", False):
+            config.tie_word_embeddings = False

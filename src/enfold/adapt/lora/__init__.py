@@ -1,0 +1,1 @@
+"""LoRA: a weight plus a product of two thin matrices."""

@@ -1,0 +1,296 @@
+"""PeftModel: a base model with adapters, as peft presents it.
+
+    model = get_peft_model(base, LoraConfig(target_modules=["q_proj", "v_proj"]))
+    model.save_pretrained(folder)                      # the adapter alone, a few MB
+    model = PeftModel.from_pretrained(base, folder)
+    base = model.merge_and_unload()
+
+base_model.model is the base model; attributes that PeftModel has not are its.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from torch import nn
+
+from enfold.adapt.adapters import Adapters
+from enfold.adapt.config import PeftConfig, TaskType
+from enfold.adapt.files import adapter_state, load_state, read_adapter
+from enfold.adapt.outer import Outer
+from enfold.adapt.saving import save_adapters
+from enfold.adapt.tuner import Tuner
+from enfold.errors import InputError
+from enfold.files import HubOptions
+
+PathLike = str | os.PathLike[str]
+
+
+class PeftModel(Outer):
+    """A base model with adapters; see the subclasses for what a task adds."""
+
+    task: ClassVar[TaskType | None] = None
+    heads: ClassVar[tuple[str, ...]] = ()  # layers that the task trains whole, where there are such
+
+    def __init__(self, model: nn.Module, peft_config: PeftConfig, adapter_name: str = "default",
+                 **options: Any) -> None:
+        super().__init__()
+        self.base_model = Tuner(model)
+        self.add_adapter(adapter_name, peft_config, **options)
+        self.set_adapter(adapter_name)
+
+    def forward(self, *args: Any, adapter_names: Sequence[str] | None = None,
+                **kwargs: Any) -> Any:
+        """The base model's forward.  adapter_names: an adapter for each row of the batch."""
+        with self._rows(adapter_names):
+            return self.base_model(*args, **kwargs)
+
+    def generate(self, *args: Any, adapter_names: Sequence[str] | None = None,
+                 **kwargs: Any) -> Any:
+        """The base model's generate.  adapter_names: an adapter for each row of the batch."""
+        with self._rows(adapter_names):
+            return self.get_base_model().generate(*args, **kwargs)  # type: ignore[operator]
+
+    @contextmanager
+    def _rows(self, names: Sequence[str] | None) -> Iterator[None]:
+        if names is None:
+            yield
+            return
+        if self.training:
+            raise InputError("adapter_names in training: expected eval mode. Do: model.eval(), or "
+                             "train the adapters one at a time with set_adapter")
+        for name in set(names) - {"__base__"}:
+            self.adapters.check(name)
+        with self.adapters.rows.use(names):
+            yield
+
+    # ---- adapters --------------------------------------------------------------------------------
+    @property
+    def adapters(self) -> Adapters:
+        """What holds the adapters."""
+        return self.base_model.adapters  # type: ignore[no-any-return, union-attr]
+
+    @property
+    def peft_config(self) -> dict[str, Any]:
+        """Adapter -> its configuration."""
+        return self.adapters.configs
+
+    @property
+    def active_adapters(self) -> list[str]:
+        """The names in use."""
+        return list(self.adapters.active)
+
+    @property
+    def active_adapter(self) -> str:
+        """The first of the names in use."""
+        return self.adapters.active[0]
+
+    @property
+    def active_peft_config(self) -> Any:
+        """The configuration of the first adapter in use."""
+        return self.peft_config[self.active_adapter]
+
+    def add_adapter(self, adapter_name: str, peft_config: PeftConfig,
+                    low_cpu_mem_usage: bool = False, autocast_adapter_dtype: bool = True,
+                    strict: bool = True) -> None:
+        """Put another adapter onto the model; it is used after `set_adapter`.
+
+        autocast_adapter_dtype=False gives it the base model's type instead of 32 bits.
+        low_cpu_mem_usage has no effect: adapters are made at once where they belong.
+        """
+        grads = {id(p): p.requires_grad for p in self.parameters()}
+        if self.heads and hasattr(peft_config, "modules_to_save"):
+            held = peft_config.modules_to_save or []
+            peft_config.modules_to_save = [*held, *(n for n in self.heads if n not in held)]
+        if peft_config.base_model_name_or_path is None:
+            name = getattr(self.get_base_model(), "name_or_path", "")
+            peft_config.base_model_name_or_path = name if isinstance(name, str) else ""
+        self.adapters.add(adapter_name, peft_config, strict=strict, optional=self.heads)
+        if not autocast_adapter_dtype:
+            self.adapters.cast_as_base(adapter_name)
+        for parameter in self.parameters():
+            parameter.requires_grad_(grads.get(id(parameter), False))
+
+    def set_adapter(self, adapter_name: str | Sequence[str], inference_mode: bool = False) -> None:
+        """Use and train this adapter."""
+        self.adapters.set_active(adapter_name, train=not inference_mode)
+
+    def set_requires_grad(self, adapter_names: str | Sequence[str],
+                          requires_grad: bool = True) -> None:
+        """Train adapters, or not."""
+        for name in (adapter_names,) if isinstance(adapter_names, str) else adapter_names:
+            self.adapters.require_grad(name, requires_grad)
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        """Take an adapter off."""
+        self.adapters.delete(adapter_name)
+
+    @contextmanager
+    def disable_adapter(self) -> Iterator[None]:
+        """Run what is inside as the base model."""
+        with self.adapters.disabled():
+            yield
+
+    # ---- files -----------------------------------------------------------------------------------
+    def save_pretrained(self, save_directory: PathLike, **options: Any) -> None:
+        """Write the adapters alone; see `enfold.adapt.saving.save_adapters`."""
+        save_adapters(self.adapters, save_directory, **options)
+
+    @classmethod
+    def from_pretrained(cls, model: nn.Module, model_id: PathLike, adapter_name: str = "default",
+                        is_trainable: bool = False, config: PeftConfig | None = None,
+                        autocast_adapter_dtype: bool = True, low_cpu_mem_usage: bool = False,
+                        **kwargs: Any) -> Any:
+        """A base model with an adapter of a folder or Hub repository, in eval mode.
+
+        is_trainable: go on training it.  config: instead of the file's.  revision, cache_dir,
+        token, subfolder, local_files_only: where the files come from.
+        """
+        where = HubOptions.pop(kwargs)
+        refuse(f"{cls.__name__}.from_pretrained", kwargs)
+        config = _read_config(model_id, where) if config is None else config
+        config.inference_mode = not is_trainable
+        kind = cls if cls is not PeftModel else BY_TASK.get(config.task_type, PeftModel)
+        made = kind(model, config, adapter_name, strict=False,
+                    autocast_adapter_dtype=autocast_adapter_dtype)
+        load_state(made.adapters, adapter_name, read_adapter(model_id, where), str(model_id))
+        return made.train(is_trainable)
+
+    def load_adapter(self, model_id: PathLike, adapter_name: str, is_trainable: bool = False,
+                     autocast_adapter_dtype: bool = True, low_cpu_mem_usage: bool = False,
+                     **kwargs: Any) -> None:
+        """Put an adapter of a folder or Hub repository beside those the model has."""
+        where = HubOptions.pop(kwargs)
+        refuse("load_adapter", kwargs)
+        config = _read_config(model_id, where)
+        config.inference_mode = not is_trainable
+        self.add_adapter(adapter_name, config, strict=False,
+                         autocast_adapter_dtype=autocast_adapter_dtype)
+        try:
+            load_state(self.adapters, adapter_name, read_adapter(model_id, where), str(model_id))
+        except Exception:
+            self.adapters.delete(adapter_name)
+            raise
+
+    # ---- what it is ------------------------------------------------------------------------------
+    def get_base_model(self) -> nn.Module:
+        """The model that the adapters are on."""
+        return self.base_model.model  # type: ignore[no-any-return, union-attr]
+
+    def get_nb_trainable_parameters(self) -> tuple[int, int]:
+        """(numbers that are trained, all numbers)."""
+        held = list(self.parameters())
+        return sum(p.numel() for p in held if p.requires_grad), sum(p.numel() for p in held)
+
+    def print_trainable_parameters(self) -> None:
+        """Print how much is trained."""
+        trained, held = self.get_nb_trainable_parameters()
+        print(f"trainable params: {trained:,d} || all params: {held:,d} || "
+              f"trainable%: {100 * trained / held:.4f}")
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "base_model":
+                raise
+            return getattr(self.base_model, name)
+
+
+class PeftModelForCausalLM(PeftModel):
+    """Of a language model."""
+
+    task = TaskType.CAUSAL_LM
+
+
+class PeftModelForSeq2SeqLM(PeftModel):
+    """Of an encoder-decoder."""
+
+    task = TaskType.SEQ_2_SEQ_LM
+
+
+class PeftModelForSequenceClassification(PeftModel):
+    """Of a classifier of texts, whose head is trained too."""
+
+    task, heads = TaskType.SEQ_CLS, ("classifier", "score")
+
+
+class PeftModelForTokenClassification(PeftModel):
+    """Of a classifier of tokens, whose head is trained too."""
+
+    task, heads = TaskType.TOKEN_CLS, ("classifier", "score")
+
+
+class PeftModelForQuestionAnswering(PeftModel):
+    """Of a finder of answers, whose head is trained too."""
+
+    task, heads = TaskType.QUESTION_ANS, ("qa_outputs",)
+
+
+class PeftModelForFeatureExtraction(PeftModel):
+    """Of a model without head."""
+
+    task = TaskType.FEATURE_EXTRACTION
+
+
+BY_TASK: dict[Any, type[PeftModel]] = {kind.task: kind for kind in (
+    PeftModelForCausalLM, PeftModelForSeq2SeqLM, PeftModelForSequenceClassification,
+    PeftModelForTokenClassification, PeftModelForQuestionAnswering, PeftModelForFeatureExtraction)}
+
+
+def get_peft_model(model: nn.Module, peft_config: PeftConfig, adapter_name: str = "default",
+                   mixed: bool = False, autocast_adapter_dtype: bool = True,
+                   revision: str | None = None, low_cpu_mem_usage: bool = False) -> Any:
+    """A PeftModel of the configuration's task; the model's layers change in place.
+
+    mixed has no effect: adapters of different methods may always be on one model.
+    """
+    if revision is not None:
+        peft_config.revision = revision
+    peft_config.auto_mapping = peft_config.auto_mapping or _mapping(model, peft_config)
+    kind = BY_TASK.get(peft_config.task_type, PeftModel)
+    return kind(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
+
+
+def get_peft_model_state_dict(model: Any, adapter_name: str = "default") -> dict[str, Any]:
+    """Name in a file -> tensor of one adapter."""
+    return adapter_state(Adapters.of(_base(model)) or Adapters(_base(model)), adapter_name)
+
+
+def set_peft_model_state_dict(model: Any, peft_model_state_dict: dict[str, Any],
+                              adapter_name: str = "default") -> None:
+    """Copy the tensors of a file into an adapter; raises unless they fit."""
+    load_state(Adapters.of(_base(model)) or Adapters(_base(model)), adapter_name,
+               peft_model_state_dict, "set_peft_model_state_dict")
+
+
+def refuse(function: str, unknown: dict[str, Any]) -> None:
+    """Raise if there are arguments left."""
+    from enfold.errors import unknown_arguments
+
+    if unknown:
+        raise unknown_arguments(function, unknown, HubOptions.__dataclass_fields__)
+
+
+def _base(model: Any) -> nn.Module:
+    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[no-any-return]
+
+
+def _read_config(model_id: PathLike, where: HubOptions) -> PeftConfig:
+    from dataclasses import asdict
+
+    return PeftConfig.from_pretrained(model_id, **asdict(where))  # type: ignore[no-any-return]
+
+
+def _mapping(model: nn.Module, config: PeftConfig) -> dict[str, str] | None:
+    """Which class the base is, for those who load the adapter without a task."""
+    kind = getattr(model, "model_type", "")
+    if config.task_type is not None or not kind:
+        return None
+    return {"base_model_class": type(model).__name__,
+            "parent_library": f"transformers.models.{kind}.modeling_{kind}"}
+
+

@@ -1,0 +1,65 @@
+"""Writing adapters: one folder for the adapter "default", a folder below it for each other one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from enfold.adapt.adapters import Adapters
+from enfold.adapt.config import CONFIG
+from enfold.adapt.files import adapter_state, entries, write_adapter
+from enfold.files import atomic_folder_write, push_to_hub, read_json, write_json
+
+
+def save_adapters(adapters: Adapters, save_directory: str | os.PathLike[str], *,
+                  safe_serialization: bool = True, selected_adapters: Sequence[str] | None = None,
+                  save_embedding_layers: bool | str = "auto", is_main_process: bool = True,
+                  state_dict: Mapping[str, Tensor] | None = None, push_to_hub: bool = False,
+                  **upload: Any) -> None:
+    """Write adapter_config.json and the weights, for all adapters or the selected ones.
+
+    save_embedding_layers: also the base model's embeddings; "auto": if their number is not that of
+    the base model's folder.  state_dict: a PeftModel's state to take the tensors from.
+    safe_serialization=False writes a torch pickle.  push_to_hub uploads; `upload` are its options.
+    """
+    if not is_main_process:
+        return
+    for name in selected_adapters or adapters.configs:
+        adapters.check(name)
+        folder = Path(save_directory) / ("" if name == "default" else name)
+        embeddings = (_resized(adapters, name) if save_embedding_layers == "auto"
+                      else bool(save_embedding_layers))
+        tensors = adapter_state(adapters, name, embeddings=embeddings)
+        if state_dict is not None:
+            tensors = _taken(adapters, name, tensors, state_dict)
+        with atomic_folder_write(folder) as staging:
+            write_adapter(Path(staging), tensors, safe=safe_serialization)
+            config = adapters.configs[name].copy()
+            config.inference_mode = True
+            write_json(Path(staging) / CONFIG, config.to_dict())
+    if push_to_hub:
+        _upload(Path(save_directory), upload)
+
+
+def _resized(adapters: Adapters, name: str) -> bool:
+    """Whether the base model's vocabulary is not the one of its folder; asks no network."""
+    base = Path(adapters.configs[name].base_model_name_or_path or "") / "config.json"
+    size = getattr(getattr(adapters.model, "config", None), "vocab_size", None)
+    return bool(size) and base.is_file() and read_json(base).get("vocab_size", size) != size
+
+
+def _taken(adapters: Adapters, name: str, tensors: Mapping[str, Tensor],
+           state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The adapter's tensors, out of a PeftModel's state where it has them."""
+    inner = {key: held for key, held, _ in entries(adapters, name)}
+    return {key: state.get(inner.get(key, key), tensor) for key, tensor in tensors.items()}
+
+
+def _upload(folder: Path, options: dict[str, Any]) -> None:
+    push_to_hub(folder, options.pop("repo_id", folder.name), **options)
+
+
