@@ -124,9 +124,9 @@ def test_arrays_keep_their_values(oracle: ModuleType, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(("array", "told"), [
-    (np.full((2, 3), 7, np.int64), "an array of int64 is stored as int32"),
-    (np.full((2, 3), 7, np.uint64), "an array of uint64 is stored as uint32"),
-    (np.full((2, 3, 3), 7, np.int64), "an array of int64 is stored as uint8"),
+    (np.full((2, 3), 7, np.int64), "Downcasting array dtype int64 to int32"),
+    (np.full((2, 3), 7, np.uint64), "Downcasting array dtype uint64 to uint32"),
+    (np.full((2, 3, 3), 7, np.int64), "Downcasting array dtype int64 to uint8"),
     (np.full((2, 3), 7, np.int8), None), (np.full((2, 3), 7, np.float16), None),
     (np.full((2, 3, 1), 7, np.uint8), None), (np.full((2, 3, 2), 7, np.uint8), None),
 ])

@@ -53,12 +53,16 @@ def in_file(node: Node, path: str | os.PathLike[str], reuse: bool) -> Node:
                   fingerprint=node.fingerprint, origin=path)
 
 
-def write_rows(dataset: Any, path: str | None) -> Any:
-    """The dataset; its row numbers are in a file of this name, as `datasets` writes them."""
+def write_rows(dataset: Any, path: str | None, start: int = 0) -> Any:
+    """The dataset; its row numbers are in a file of this name, as `datasets` writes them.
+
+    start: number of the first row, of rows that are a stretch of the data.
+    """
     if path is None:
         return dataset
-    numbers = dataset._indices
-    numbers = np.arange(len(dataset)) if numbers is None else numbers["indices"].to_numpy()
+    found = dataset._indices
+    numbers = np.arange(start, start + len(dataset)) if found is None else \
+        found["indices"].to_numpy()
     table = pa.table({"indices": pa.array(numbers, pa.uint64())})
     with _drafted(os.path.abspath(path)) as draft:
         write(draft, [table], table.schema, stream=True)

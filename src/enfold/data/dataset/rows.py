@@ -18,6 +18,8 @@ from enfold.data.frame import Frame
 from enfold.data.plan import Reshape
 from enfold.errors import DataError
 
+_NULLS_BY_KEY = int(pa.__version__.split(".")[0]) >= 25
+
 
 class Rows(Columns):
     """What changes rows."""
@@ -27,6 +29,8 @@ class Rows(Columns):
                writer_batch_size: int | None = 1000,
                new_fingerprint: str | None = None) -> Self:
         """The rows of these numbers, in this order."""
+        if self._node.rows == 0:  # nothing to pick from, whatever is asked for
+            return self._copy()
         if isinstance(indices, (pa.Array, pa.ChunkedArray)):
             indices = indices.to_numpy()
         rows = row_numbers(indices if isinstance(indices, range) else list(indices)
@@ -43,7 +47,9 @@ class Rows(Columns):
         options = (rows.start, rows.stop) if stretch else rows
         node = Reshape([self._node], self._node.features, len(rows), name,
                        lambda frame: frame.select(rows), options)
-        return write_rows(self._with(node, fingerprint), path)  # type: ignore[no-any-return]
+        start = rows.start if isinstance(rows, range) else 0
+        return write_rows(self._with(node, fingerprint), path,  # type: ignore[no-any-return]
+                          start)
 
     def skip(self, n: int) -> Self:
         """Without the first n rows."""
@@ -51,7 +57,7 @@ class Rows(Columns):
 
     def take(self, n: int) -> Self:
         """The first n rows."""
-        return self.select(range(n))
+        return self._numbered("take", range(max(0, min(n, self.num_rows))))
 
     def repeat(self, num_times: int) -> Self:
         """The rows over and over."""
@@ -87,6 +93,8 @@ class Rows(Columns):
                 writer_batch_size: int | None = 1000,
                 new_fingerprint: str | None = None) -> Self:
         """The rows in a random order: numpy's PCG64 of `seed`, or `generator`."""
+        if self._node.rows == 0:
+            return self._copy()
         generator = _generator("shuffle", seed, generator)
         state = copy.deepcopy(generator)
         rows = self._node.rows if seed is not None else self.num_rows
@@ -104,6 +112,8 @@ class Rows(Columns):
              indices_cache_file_name: str | None = None, writer_batch_size: int | None = 1000,
              new_fingerprint: str | None = None) -> Self:
         """The rows ordered by columns.  null_placement: "at_start" or "at_end"."""
+        if self._node.rows == 0:
+            return self._copy()
         names = self._known(column_names, "sort")
         down = [reverse] * len(names) if isinstance(reverse, bool) else list(reverse)
         if len(down) != len(names):
@@ -119,9 +129,7 @@ class Rows(Columns):
                 for name, backwards in zip(names, down, strict=True)]
 
         def ordered(frame: Frame) -> Frame:
-            table = frame.table(names)
-            return frame.select(pc.sort_indices(table, sort_keys=keys,
-                                                null_placement=place).to_numpy())
+            return frame.select(_sorted(frame.table(names), keys, place))
 
         node = Reshape([self._node], self._node.features, self._node.rows, "sort", ordered,
                        (keys, place))
@@ -186,6 +194,14 @@ def _generator(what: str, seed: int | None,
         seed = int(keys[position] if position < 624 else keys[0])
         np.random.random()
     return np.random.default_rng(seed)
+
+
+def _sorted(table: pa.Table, keys: list[tuple[str, str]], nulls: str) -> np.ndarray:
+    """Row numbers in the order of the keys: [(column, "ascending" or "descending")]."""
+    if _NULLS_BY_KEY:
+        placed: Any = [(*key, nulls) for key in keys]
+        return np.asarray(pc.sort_indices(table, sort_keys=placed))
+    return np.asarray(pc.sort_indices(table, sort_keys=keys, null_placement=nulls))
 
 
 def _not_nullable(what: str, disable_nullable: bool) -> None:

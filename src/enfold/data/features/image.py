@@ -113,6 +113,7 @@ def _pixel_dtype(array: np.ndarray) -> np.dtype:
         raise ArgumentError(f"Image: got an array of {array.dtype}. Expected one of bool, uint8, "
                             "uint16, int16, uint32, int32, float32, float64")
     if lossy:
-        warnings.warn(f"Image: an array of {array.dtype} is stored as {np.dtype(chosen)}, which "
+        to = np.dtype(chosen)
+        warnings.warn(f"Image: Downcasting array dtype {array.dtype} to {to} ({to.str}), which "
                       "Pillow can write", stacklevel=4)
     return np.dtype(chosen)
