@@ -82,6 +82,19 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, method):
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("data", "old")]
 
 
+@pytest.mark.parametrize("method", ["to_csv", "to_json", "to_parquet", "save_to_disk"])
+def test_an_error_of_a_function_is_not_the_files(tmp_path, method):
+    def read(row):
+        if row["n"] == 1500:
+            open("nowhere.txt")  # noqa: SIM115
+        return {"m": row["n"]}
+
+    data = _small(2000).map(read, batch_size=10)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.txt") as caught:
+        getattr(data, method)(tmp_path / "out")
+    assert not isinstance(caught.value, WriteError)
+
+
 def test_devices_and_links_are_written_to(tmp_path):
     assert _small().to_csv(os.devnull) > 0
     (tmp_path / "link").symlink_to(tmp_path / "file")

@@ -39,9 +39,10 @@ def write_csv(dataset: Any, target: Target, batch_size: int | None = None,
     options.pop("path_or_buf", None)
     render = CsvText({"index": False, **options}, options.pop("header", True))
     render.options.pop("header", None)
+    frame = dataset._frame  # run here what is left to run: its errors are not the file's
     with opened(target, storage_options, compression) as file:
-        if not len(dataset):
-            text = render(dataset._frame.slice(0, 0), first=True)
+        if not frame.num_rows:
+            text = render(frame.slice(0, 0), first=True)
             file.write(text)
             return len(text)
         return write_ordered(dataset, file, render, size, count, "CSV")

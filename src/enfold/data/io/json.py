@@ -46,7 +46,8 @@ def write_json(dataset: Any, target: Target, batch_size: int | None = None,
         options.setdefault("index", False)
     compression = options.pop("compression", "infer" if is_path(target) else None)
     _check_compression(compression, is_path(target))
-    rows = len(dataset)
+    frame = dataset._frame  # run here what is left to run: its errors are not the file's
+    rows = frame.num_rows
     size = rows_per_batch(batch_size) if lines or batch_size else max(rows, 1)
     if not lines and size < rows:
         raise NotImplementedError(f"to_json: lines=False writes one document, and batch_size="
@@ -56,7 +57,7 @@ def write_json(dataset: Any, target: Target, batch_size: int | None = None,
     render = JsonText(dataset.features, {"orient": orient, "lines": lines, **options})
     with opened(target, storage_options, compression) as file:
         if not rows and not lines:
-            text = render(dataset._frame.slice(0, 0), first=True)
+            text = render(frame.slice(0, 0), first=True)
             file.write(text)
             return len(text)
         return write_ordered(dataset, file, render, size, count, "json")

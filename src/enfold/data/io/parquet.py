@@ -33,12 +33,13 @@ def write_parquet(dataset: Any, target: Target, batch_size: int | None = None,
     dict of pyarrow's options, False for pages of fixed sizes.  options: of pyarrow's ParquetWriter.
     """
     features = dataset.features
+    frame = dataset._frame  # run here what is left to run: its errors are not the file's
     size = batch_size or rows_per_group(features, len(dataset), estimate_nbytes(dataset))
     with opened(target, storage_options) as file, \
             Progress(len(dataset), "Creating parquet from Arrow format") as bar, \
             ParquetFile(file, features, use_content_defined_chunking, write_page_index,
                         options) as writer:
-        for table in dataset._frame.batches(size):
+        for table in frame.batches(size):
             writer.add(table)
             bar(table.num_rows)
     return writer.nbytes

@@ -35,6 +35,7 @@ def save_dataset(dataset: Any, path: Any, max_shard_size: int | str | None = Non
                  storage_options: Options | None = None) -> None:
     """Save to a folder or URL, as `Dataset.save_to_disk` says."""
     place = place_of(path, storage_options)
+    dataset.cache()  # what is left to run: its errors are not the folder's
     with _told(place), ExitStack() as stack:
         staged = _Staged(dataset, place, stack, max_shard_size, num_shards, num_proc)
         staged.write(num_proc)
@@ -52,6 +53,8 @@ def save_dataset_dict(splits: Mapping[str, Any], path: Any,
                         "'test': 4}")
     counts = dict(num_shards or {})
     place = place_of(path, storage_options)
+    for dataset in splits.values():
+        dataset.cache()
     with _told(place), place.made(), ExitStack() as stack:
         staged = [_Staged(dataset, place.inside(split), stack, max_shard_size, counts.get(split),
                           num_proc) for split, dataset in splits.items()]
