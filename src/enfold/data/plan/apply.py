@@ -185,6 +185,10 @@ class Apply(Node):
         frame, self.features = self._load(self._written(chain, below, base))
         return frame
 
+    def release(self) -> None:
+        """The first batch, and what the function was watched for."""
+        self.done, self.watch = [], None
+
     def _written(self, chain: list[Apply], below: Node, base: Frame) -> Lease:
         """The result in files: in the cache, or in a folder that goes when nobody holds it."""
         store = Store()
