@@ -148,7 +148,7 @@ def test_arrays_that_are_no_images(array: np.ndarray, message: str) -> None:
 
 
 def test_columns_of_lists_become_images() -> None:
-    with pytest.warns(UserWarning, match="stored as int32"):
+    with pytest.warns(UserWarning, match="int64 to int32"):
         cast = Image().cast_storage(pa.array([[[1, 2], [3, 4]], None]))
     assert np.asarray(PIL.open(io.BytesIO(cast[0]["bytes"].as_py()))).tolist() == [[1, 2], [3, 4]]
     assert cast[1].as_py() is None

@@ -114,6 +114,6 @@ def _pixel_dtype(array: np.ndarray) -> np.dtype:
                             "uint16, int16, uint32, int32, float32, float64")
     if lossy:
         to = np.dtype(chosen)
-        warnings.warn(f"Image: Downcasting array dtype {array.dtype} to {to} ({to.str}), which "
-                      "Pillow can write", stacklevel=4)
+        warnings.warn(f"Image: Downcasting array dtype {array.dtype} to {to}, which Pillow "
+                      f"can write ({to.str})", stacklevel=4)
     return np.dtype(chosen)
