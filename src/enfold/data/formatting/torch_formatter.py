@@ -11,6 +11,7 @@ from enfold.data.formatting.formatter import Tokens
 from enfold.data.formatting.tensors import TensorFormatter, number_kind
 from enfold.lazy import require
 
+_HUGE = 4 << 20  # bytes from which numpy asks for huge pages: dear where memory is in pieces
 _NUMBERS = ("bool", "uint8", "int8", "int16", "int32", "int64", "float32", "float64")
 
 
@@ -41,6 +42,8 @@ class TorchFormatter(TensorFormatter):
     def _target(self, array: np.ndarray, options: dict[str, Any]) -> np.dtype[Any] | None:
         """The dtype to which numpy copies as `torch.tensor` does, in half the time; else None."""
         target = self._numpy.get(options["dtype"]) if options.keys() == {"dtype"} else None
+        if target is None or array.size * target.itemsize >= _HUGE:
+            return None
         return target if array.dtype == target or array.dtype.kind in "biu" else None
 
     def picture(self, image: Any) -> Any:
@@ -58,7 +61,7 @@ class TorchFormatter(TensorFormatter):
 
     def unbind(self, block: np.ndarray) -> list[Any]:
         # a view would be pickled, and kept in memory, with all the other rows
-        target = self._target(block, self._options(block))
+        target = self._target(block[0, ...], self._options(block))
         if target is None:
             return [self.tensor(row) for row in block]
         tensor = self._torch.from_numpy
