@@ -1,0 +1,1 @@
+"""Training: Trainer, arguments, callbacks, optimizers, schedules, checkpoints, parallelism."""

@@ -1,0 +1,5 @@
+"""Folders of checkpoints: written whole or not at all, found, and cleared away."""
+
+from enfold.train.checkpoint.folders import get_last_checkpoint, rotate_checkpoints, writing
+
+__all__ = ["get_last_checkpoint", "rotate_checkpoints", "writing"]

@@ -1,0 +1,71 @@
+"""What the parts of the Trainer share: its attributes, and the hooks that find each other here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Batch = dict[str, Any]
+
+
+class Core:
+    """The attributes of a Trainer."""
+
+    args: Any
+    model: Any
+    model_wrapped: Any  # as it is called in a training step: compiled, parallel
+    ranks: Any
+    precision: Any
+    train_dataset: Any
+    eval_dataset: Any
+    processing_class: Any
+    data_collator: Callable[[list[Any]], Any]
+    model_init: Callable[..., nn.Module] | None
+    compute_loss_func: Callable[..., Tensor] | None
+    compute_metrics: Callable[..., dict[str, float]] | None
+    preprocess_logits_for_metrics: Callable[[Any, Any], Any] | None
+    optimizer: Any
+    lr_scheduler: Any
+    optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None
+    callback_handler: Any
+    state: Any
+    control: Any
+    label_names: list[str]
+    label_smoother: Any
+    is_in_train: bool
+    loss_is_scaled_for_ga: bool | None = None
+    place_model_on_device: bool
+    current_gradient_accumulation_steps: int
+    _train_batch_size: int
+    _signature_columns: list[str] | None
+    _shifts: bool
+    _takes_items: bool
+    _scaled: bool
+    _created_lr_scheduler: bool
+    _device: torch.device  # where inputs go
+    _feed: Any  # the loader being trained on, where it knows its place
+    _ghosts: set[int]  # batches of the step that must not count, by id
+
+    def is_world_process_zero(self) -> bool:
+        """Whether this process is the first of all machines."""
+        return bool(self.args.process_index == 0)
+
+    def is_local_process_zero(self) -> bool:
+        """Whether this process is the first of its machine."""
+        return bool(self.args.local_process_index == 0)
+
+    def call(self, event: str, **given: Any) -> None:
+        """Let the callbacks know, and take what they decide."""
+        answer = getattr(self.callback_handler, event)(self.args, self.state, self.control, **given)
+        self.control = self.control if answer is None else answer
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell the callbacks, and keep in `state.log_history`, numbers of this step."""
+        raise NotImplementedError("Trainer.log")
+
+    def _place(self) -> None:
+        """Have the model on the device, unless somebody has placed it."""
+        raise NotImplementedError("Trainer._place")

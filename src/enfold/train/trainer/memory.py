@@ -1,0 +1,79 @@
+"""Memory: how much a run needs, and smaller batches where it does not fit."""
+
+from __future__ import annotations
+
+import gc
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from enfold.errors import ConfigError
+from enfold.train.trainer.outputs import TrainOutput
+
+if TYPE_CHECKING:
+    from enfold.train.trainer.trainer import Trainer
+
+_log = getLogger(__name__)
+SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory",
+         "CUBLAS_STATUS_ALLOC_FAILED")
+REMEDY = ("The memory ran out. Do: auto_find_batch_size=True; or a smaller "
+          "per_device_train_batch_size with more gradient_accumulation_steps, which gives the same "
+          "numbers; or gradient_checkpointing=True; or optim='adamw_8bit'; or an adapter")
+
+
+def fitting(trainer: Trainer, checkpoint: str | None, trial: Any,
+            ignore_keys: list[str] | None) -> TrainOutput:
+    """Train; with `auto_find_batch_size`, with half the batch whenever memory runs out."""
+    size, given = trainer._train_batch_size, trainer.optimizer
+    _log.info("%s", estimate(trainer))
+    while True:
+        try:
+            return trainer._run(size, checkpoint, trial, ignore_keys)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            if not trainer.args.auto_find_batch_size:
+                error.add_note(REMEDY)
+                raise
+            if size == 1:
+                raise ConfigError("auto_find_batch_size: a batch of 1 does not fit into memory "
+                                  "either. Do: gradient_checkpointing=True, shorter texts, or an "
+                                  "adapter") from error
+        size //= 2
+        _log.warning("a batch did not fit into memory: training begins again with %d", size)
+        trainer.optimizer = given
+        trainer.model.zero_grad(set_to_none=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left."""
+    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or \
+        any(sign in str(error) for sign in SIGNS)
+
+
+def estimate(trainer: Any) -> str:
+    """Bytes of weights, gradients and optimizer state, in words; activations come on top."""
+    weights = sum(p.nbytes for p in trainer.model.parameters())
+    trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    state = _per_weight(str(getattr(trainer.args.optim, "value", trainer.args.optim))) * trained
+    total = weights + 4 * trained + state
+    return (f"memory before activations: {_size(total)} (weights {_size(weights)}, gradients "
+            f"{_size(4 * trained)}, optimizer {_size(state)})")
+
+
+def _per_weight(optim: str) -> int:
+    if "8bit" in optim:
+        return 1 if "lion" in optim else 2
+    return {"sgd": 0, "adafactor": 0, "lion_32bit": 4, "muon": 4}.get(optim, 8)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

@@ -1,0 +1,217 @@
+"""Checkpoints of a run, written and read, and the best model kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from enfold.errors import CheckpointError, ConfigError
+from enfold.train.trainer.core import Core
+from enfold.train.trainer.plan import Plan
+from enfold.train.trainer.resuming import PROGRESS, Progress, rng_state
+from enfold.train.trainer.weights import load_weights, save_weights
+
+_log = getLogger(__name__)
+OPTIMIZER, SCHEDULER, SCALER = "optimizer.pt", "scheduler.pt", "scaler.pt"
+STATE, ARGUMENTS = "trainer_state.json", "training_args.bin"
+
+
+class Saving(Core):
+    """`save_model`, checkpoints, and going on from them."""
+
+    progress: Progress
+    _spare: str | None  # a checkpoint that exists only because it was the best
+
+    def save_model(self, output_dir: str | os.PathLike[str] | None = None,
+                   _internal_call: bool = False) -> None:
+        """Write the model, its tokenizer and the arguments, as `from_pretrained` reads them."""
+        folder = self.args.output_dir if output_dir is None else os.fspath(output_dir)
+        if self.args.should_save:
+            self._save(folder)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save")
+
+    def push_to_hub(self, commit_message: str | None = "End of training", **kwargs: Any) -> Any:
+        """Upload; the Trainer says how."""
+        raise NotImplementedError("Trainer.push_to_hub")
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(self.model, folder, state_dict)
+        tokenizer = self.processing_class or getattr(self.data_collator, "tokenizer", None)
+        if hasattr(tokenizer, "save_pretrained"):
+            tokenizer.save_pretrained(folder)
+        torch.save(self.args, folder / ARGUMENTS)
+
+    # ---- writing ---------------------------------------------------------------------------------
+    def _run_dir(self, trial: Any = None) -> Path:
+        return Path(self._get_output_dir(trial))
+
+    def _get_output_dir(self, trial: Any = None) -> str:
+        """Where the checkpoints of a run, or of a trial of a search, are written."""
+        return str(self.args.output_dir)
+
+    def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
+        """Write `checkpoint-<step>`: whole, or not at all."""
+        from enfold.train.callbacks.state import exported
+        from enfold.train.checkpoint import rotate_checkpoints, writing
+
+        self.store_flos()
+        run, step = self._run_dir(trial), self.state.global_step
+        folder = run / f"checkpoint-{step}"
+        if self.state.best_global_step == step:
+            self.state.best_model_checkpoint = str(folder)
+        self.state.stateful_callbacks = exported(self._stateful())
+        if self.args.world_size > 1:
+            self.ranks.barrier()
+        with writing(folder, self.args.process_index, self.args.world_size) as staging:
+            self._write(Path(staging))
+        if self.args.world_size > 1:
+            self.ranks.barrier()
+        if self.args.should_save:
+            rotate_checkpoints(output_dir=str(run), save_total_limit=self.args.save_total_limit,
+                               best_model_checkpoint=self.state.best_model_checkpoint)
+
+    def store_flos(self) -> None:
+        """Add up operations; the loop says how."""
+        raise NotImplementedError("Trainer.store_flos")
+
+    def _write(self, folder: Path) -> None:
+        args = self.args
+        self.save_model(folder, _internal_call=True)
+        ranked = args.world_size > 1
+        suffix = f"_{args.process_index}" if ranked else ""
+        if not args.save_only_model:
+            torch.save(rng_state(), folder / f"rng_state{suffix}.pth")
+            torch.save(self.progress.state_dict(), folder / f"progress{suffix}.pt")
+            if args.should_save:
+                torch.save(self.optimizer.state_dict(), folder / OPTIMIZER)
+                torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULER)
+                if self.precision.scaler is not None:
+                    torch.save(self.precision.scaler.state_dict(), folder / SCALER)
+        if args.should_save:
+            self.state.save_to_json(str(folder / STATE))
+
+    def _stateful(self) -> list[Any]:
+        from enfold.train.callbacks import ExportableState
+
+        return [callback for callback in (*self.callback_handler.callbacks, self.control)
+                if isinstance(callback, ExportableState)]
+
+    # ---- reading ---------------------------------------------------------------------------------
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Read the weights of a checkpoint into the model."""
+        load_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+
+    def _restore(self, checkpoint: str, plan: Plan) -> None:
+        """Have optimizer, schedule, scaler, state and place as in the checkpoint."""
+        folder, args = Path(checkpoint), self.args
+        self._read_state(folder)
+        suffix = f"_{args.process_index}" if args.world_size > 1 else ""
+        for name, part in ((OPTIMIZER, self.optimizer), (SCHEDULER, self.lr_scheduler),
+                           (SCALER, self.precision.scaler)):
+            if part is not None and (folder / name).is_file():
+                part.load_state_dict(_read(folder / name, self._device))
+            elif part is not None and name != SCALER:
+                _log.warning("%s has no %s: that begins anew", folder, name)
+        rng = folder / f"rng_state{suffix}.pth"
+        self.progress.rng = _read(rng, "cpu") if rng.is_file() else None
+        place = folder / PROGRESS.replace(".", f"{suffix}.")
+        if place.is_file():
+            self.progress.load_state_dict(_read(place, "cpu"))
+        else:
+            self.progress.guess(self.state.global_step, plan.epoch_steps, plan.accumulate)
+        if args.ignore_data_skip:
+            self.progress.done, self.progress.data = 0, None
+        self.progress.tokens_before = self.state.num_input_tokens_seen
+
+    def _read_state(self, folder: Path) -> None:
+        if not (folder / STATE).is_file():
+            raise CheckpointError(f"{folder} has no {STATE}, so where its run stood is not known. "
+                                  "Do: resume from a folder checkpoint-<step> of a Trainer")
+        fresh, state = self.state, type(self.state).load_from_json(str(folder / STATE))
+        for name in ("max_steps", "num_train_epochs", "logging_steps", "eval_steps", "save_steps",
+                     "is_local_process_zero", "is_world_process_zero"):
+            setattr(state, name, getattr(fresh, name))
+        best = state.best_model_checkpoint
+        if best is not None and not os.path.isdir(best):
+            near = folder.parent / Path(best).name  # the run was moved
+            state.best_model_checkpoint = str(near) if near.is_dir() else None
+        self.state = state
+        if self.args.restore_callback_states_from_checkpoint:
+            self._restore_callbacks()
+
+    def _restore_callbacks(self) -> None:
+        held: dict[str, list[Any]] = {name: list(states) if isinstance(states, list) else [states]
+                                      for name, states in self.state.stateful_callbacks.items()}
+        for callback in self._stateful():
+            states = held.get(type(callback).__name__)
+            if states:
+                kept = states.pop(0)
+                for name, value in {**kept.get("args", {}), **kept.get("attributes", {})}.items():
+                    setattr(callback, name, value)
+
+    # ---- the best --------------------------------------------------------------------------------
+    def _metric(self, metrics: dict[str, float]) -> float:
+        """The number of an evaluation that decides."""
+        name = self.args.metric_for_best_model or "loss"
+        name = name if name.startswith("eval_") else f"eval_{name}"
+        if name not in metrics:
+            raise ConfigError(f"metric_for_best_model is {self.args.metric_for_best_model!r}, but "
+                              f"the evaluation gave {sorted(metrics)}. Do: name one of these, or "
+                              "have compute_metrics return it")
+        return float(metrics[name])
+
+    def _is_best(self, metrics: dict[str, float]) -> bool:
+        """Whether an evaluation is better than all before it; takes it down then."""
+        if self.args.metric_for_best_model is None:
+            return False
+        value, best = self._metric(metrics), self.state.best_metric
+        if best is not None and not (value > best if self.args.greater_is_better
+                                     else value < best):
+            return False
+        self.state.best_metric, self.state.best_global_step = value, self.state.global_step
+        return True
+
+    def _save_if_best(self, best: bool) -> None:
+        """Have the best model on disk, though it is not the time to save.
+
+        Such a checkpoint goes when a better one comes.
+        """
+        by_best = str(getattr(self.args.save_strategy, "value", self.args.save_strategy)) == "best"
+        if by_best:
+            self.control.should_save = best
+        if not best or by_best or not self.args.load_best_model_at_end:
+            return
+        old, self._spare = self._spare, None
+        if not self.control.should_save:
+            self.control.should_save = True
+            self._spare = str(self._run_dir() / f"checkpoint-{self.state.global_step}")
+        if old is not None and self.args.should_save:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _end_checkpoints(self) -> None:
+        """Load the best model, and delete what `save_total_limit` no longer allows."""
+        from enfold.train.checkpoint import rotate_checkpoints
+
+        best = self.state.best_model_checkpoint
+        if self.args.load_best_model_at_end and best is not None:
+            _log.info("loading the best model, %s (%s)", best, self.state.best_metric)
+            self._load_from_checkpoint(best)
+        if self.args.should_save and best is not None and self.args.save_total_limit == 1:
+            rotate_checkpoints(output_dir=str(self._run_dir()), save_total_limit=1,
+                               best_model_checkpoint=best, only_best=True)
+
+
+def _read(path: Path, device: Any) -> Any:
+    try:
+        return torch.load(path, map_location=device, weights_only=False)
+    except (RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} can't be read: {error}. Do: resume from an older "
+                              "checkpoint of the run") from error
