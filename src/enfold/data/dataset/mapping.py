@@ -27,6 +27,8 @@ from enfold.errors import DataError
 
 Function = Callable[..., Any]
 
+_SUFFIX = "_{rank:05d}_of_{num_proc:05d}"
+
 
 class Functions(Rows):
     """What runs functions of the user."""
@@ -38,7 +40,7 @@ class Functions(Rows):
             load_from_cache_file: bool | None = None, cache_file_name: str | None = None,
             writer_batch_size: int | None = 1000, features: Features | None = None,
             disable_nullable: bool = False, fn_kwargs: Mapping[str, Any] | None = None,
-            num_proc: int | None = None, suffix_template: str | None = None,
+            num_proc: int | None = None, suffix_template: str | None = _SUFFIX,
             new_fingerprint: str | None = None, desc: str | None = None,
             try_original_type: bool | None = True, on_mixed_types: str | None = "use_json",
             lazy: bool | None = None) -> Self:
@@ -89,7 +91,7 @@ class Functions(Rows):
                load_from_cache_file: bool | None = None, cache_file_name: str | None = None,
                writer_batch_size: int | None = 1000,
                fn_kwargs: Mapping[str, Any] | None = None, num_proc: int | None = None,
-               suffix_template: str | None = None, new_fingerprint: str | None = None,
+               suffix_template: str | None = _SUFFIX, new_fingerprint: str | None = None,
                desc: str | None = None, lazy: bool | None = None) -> Self:
         """The rows for which `function` is true; only their numbers are stored.
 
