@@ -37,6 +37,15 @@ def adapter_state(adapters: Adapters, name: str, *, embeddings: bool = False) ->
 def entries(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
     """(name in a file, name in a PeftModel's state, tensor) of one adapter."""
     adapters.check(name)
+    yield from _own(adapters, name)
+    kept = tuple(f"{path}." for path in adapters.kept)
+    for path, bias in adapters.biases(name):
+        if not kept or not path.startswith(kept):
+            yield PREFIX + path, PREFIX + path, bias
+
+
+def _own(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
+    """`entries` without the base model's biases."""
     for path, layer in adapters.layers.items():
         for leaf, tensor in layer.deltas[name].tensors() if name in layer.deltas else ():
             part, _, rest = leaf.partition(".")
@@ -48,17 +57,14 @@ def entries(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
         for leaf, tensor in keeper.modules_to_save[name].state_dict(keep_vars=True).items():
             yield (f"{PREFIX}{path}.{leaf}", f"{PREFIX}{path}.modules_to_save.{name}.{leaf}",
                    tensor)
-    kept = tuple(f"{path}." for path in adapters.kept)
-    for path, bias in adapters.biases(name):
-        if not path.startswith(kept) or not kept:
-            yield PREFIX + path, PREFIX + path, bias
 
 
 def load_state(adapters: Adapters, name: str, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy the tensors of a file into an adapter; raises unless they fit."""
     places = adapter_state(adapters, name)
+    own = {id(tensor) for other in adapters.configs for _, _, tensor in _own(adapters, other)}
     base = {f"{PREFIX}{path}": tensor for path, tensor in adapters.model.state_dict(
-        keep_vars=True).items()}
+        keep_vars=True).items() if id(tensor) not in own}
     given = {_renamed(key, places): tensor for key, tensor in tensors.items()}
     missing = [key for key in places if key not in given]
     unexpected = [key for key in given if key not in places and key not in base]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from enfold.adapt.rows import BASE, groups
 from enfold.adapt.targets import candidates
 from enfold.errors import InputError, nearest
+from enfold.weights.face import PublicFace
 
 if TYPE_CHECKING:
     from enfold.adapt.adapters import Adapters
@@ -32,7 +33,7 @@ class Kept(nn.Module):
         self.training = base.training
 
     def add(self, name: str) -> None:
-        """A copy for an adapter, trained in 32 bits."""
+        """A copy for an adapter."""
         copy = deepcopy(self.original_module)
         self.modules_to_save[name] = copy.requires_grad_(True)
 
@@ -68,6 +69,16 @@ class Kept(nn.Module):
             setattr(self.original_module, name, value)
         else:
             super().__setattr__(name, value)
+
+
+def head_names(model: nn.Module, names: tuple[str, ...]) -> list[str]:
+    """Those of the usual names of a head that the model has; else the layers of its head."""
+    paths = [path for path, _ in candidates(model)]
+    found = [name for name in names if any(name in path.split(".") for path in paths)]
+    if found or not isinstance(model, PublicFace):
+        return found
+    return [model.names.theirs(f"head.{path}")
+            for path, module in model.get_submodule("head").named_modules() if module._parameters]
 
 
 def find_kept(model: nn.Module, names: list[str], optional: frozenset[str]) -> dict[str, nn.Module]:

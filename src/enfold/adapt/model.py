@@ -20,6 +20,7 @@ from torch import nn
 from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import PeftConfig, TaskType
 from enfold.adapt.files import adapter_state, load_state, read_adapter
+from enfold.adapt.kept import head_names
 from enfold.adapt.outer import Outer
 from enfold.adapt.saving import save_adapters
 from enfold.adapt.tuner import Tuner
@@ -98,13 +99,15 @@ class PeftModel(Outer):
                     strict: bool = True) -> None:
         """Put another adapter onto the model; it is used after `set_adapter`.
 
+        strict: each pattern of target_modules has to fit a layer.
         autocast_adapter_dtype=False gives it the base model's type instead of 32 bits.
         low_cpu_mem_usage has no effect: adapters are made at once where they belong.
         """
         grads = {id(p): p.requires_grad for p in self.parameters()}
-        if self.heads and hasattr(peft_config, "modules_to_save"):
+        if self.heads and strict and hasattr(peft_config, "modules_to_save"):
             held = peft_config.modules_to_save or []
-            peft_config.modules_to_save = [*held, *(n for n in self.heads if n not in held)]
+            heads = head_names(self.get_base_model(), self.heads)
+            peft_config.modules_to_save = [*held, *(n for n in heads if n not in held)]
         if peft_config.base_model_name_or_path is None:
             name = getattr(self.get_base_model(), "name_or_path", "")
             peft_config.base_model_name_or_path = name if isinstance(name, str) else ""
@@ -156,7 +159,11 @@ class PeftModel(Outer):
         kind = cls if cls is not PeftModel else BY_TASK.get(config.task_type, PeftModel)
         made = kind(model, config, adapter_name, strict=False,
                     autocast_adapter_dtype=autocast_adapter_dtype)
-        load_state(made.adapters, adapter_name, read_adapter(model_id, where), str(model_id))
+        try:
+            load_state(made.adapters, adapter_name, read_adapter(model_id, where), str(model_id))
+        except Exception:
+            made.adapters.unload()
+            raise
         return made.train(is_trainable)
 
     def load_adapter(self, model_id: PathLike, adapter_name: str, is_trainable: bool = False,
