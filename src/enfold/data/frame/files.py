@@ -40,7 +40,8 @@ def _open(path: Any, source: Any) -> pa.Table:
         source.seek(0)
         reader = pa.ipc.open_file(source) if head == _MAGIC else pa.ipc.open_stream(source)
         table = reader.read_all()
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        table.schema.names  # noqa: B018 - raises where a name is no text
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         raise DataFileError(f"{os.fspath(path)}: no whole Arrow file can be read from it: {error}. "
                             "Expected an Arrow IPC stream or file. Do: write it again; of a cached "
                             "result, `enfold cache verify` removes it") from error
