@@ -53,7 +53,7 @@ class DataCollatorForCompletionOnlyLM(DataCollatorForLanguageModeling):
 
     def _batch(self, features: list[Any], kind: str) -> dict[str, Any]:
         batch = super()._batch(features, kind)
-        ids, labels = np.asarray(batch["input_ids"]), np.array(batch["labels"])
+        ids, labels = np.asarray(batch["input_ids"]), np.asarray(batch["labels"]).copy()
         for row in range(len(ids)):
             learned = self._learned(row, ids[row])
             labels[row, ~learned] = IGNORED
@@ -72,15 +72,19 @@ class DataCollatorForCompletionOnlyLM(DataCollatorForLanguageModeling):
         ends = occurrences(ids, self.response_token_ids) + len(self.response_token_ids)
         if not len(ends):
             raise self._absent(row, ids, "response_template", self.response_template)
-        places = np.arange(len(ids))
+        places, asks = np.arange(len(ids)), self._asks(row, ids)
+        begun = _latest(ends[-1:] if self.instruction_token_ids is None else ends, places)
+        learned: npt.NDArray[np.bool_] = (begun >= 0) & (begun > _latest(asks, places))
+        return learned
+
+    def _asks(self, row: int, ids: Ints) -> Ints:
+        """Where instructions begin."""
         if self.instruction_token_ids is None:
-            return places >= ends[-1]
+            return np.empty(0, np.int64)
         asks = occurrences(ids, self.instruction_token_ids)
         if not len(asks):
             raise self._absent(row, ids, "instruction_template", self.instruction_template)
-        latest_end = _latest(ends, places)
-        learned: npt.NDArray[np.bool_] = (latest_end >= 0) & (latest_end > _latest(asks, places))
-        return learned
+        return asks
 
     def _ids(self, name: str, template: str | Sequence[int]) -> list[int]:
         ids = (self.tokenizer.encode(template, add_special_tokens=False)
@@ -117,5 +121,7 @@ def occurrences(ids: Ints, wanted: Sequence[int]) -> Ints:
 
 def _latest(marks: Ints, places: Ints) -> Ints:
     """For each place, the last mark at or before it, or -1."""
+    if not len(marks):
+        return np.full(len(places), -1)
     index = np.searchsorted(marks, places, side="right") - 1
     return np.where(index >= 0, marks[np.maximum(index, 0)], -1)

@@ -103,7 +103,7 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
             batch["input_ids"], batch["labels"] = mask(
                 batch["input_ids"], special_tokens_mask=special, offset_mapping=offsets)
             return batch
-        labels = np.array(batch["input_ids"])
+        labels = np.asarray(batch["input_ids"]).copy()
         if self.tokenizer.pad_token_id is not None:
             labels[labels == self.tokenizer.pad_token_id] = IGNORED
         batch["labels"] = as_kind(labels, kind)
