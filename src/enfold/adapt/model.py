@@ -24,6 +24,7 @@ from enfold.adapt.kept import head_names
 from enfold.adapt.outer import Outer
 from enfold.adapt.saving import save_adapters
 from enfold.adapt.tuner import Tuner
+from enfold.adapt.weighted import add_weighted_adapter
 from enfold.errors import InputError
 from enfold.files import HubOptions
 
@@ -136,6 +137,11 @@ class PeftModel(Outer):
         """Run what is inside as the base model."""
         with self.adapters.disabled():
             yield
+
+    def add_weighted_adapter(self, adapters: Sequence[str], weights: Sequence[float],
+                             adapter_name: str, **options: Any) -> None:
+        """A new adapter out of others; see `enfold.adapt.weighted.add_weighted_adapter`."""
+        add_weighted_adapter(self.adapters, adapters, weights, adapter_name, **options)
 
     # ---- files -----------------------------------------------------------------------------------
     def save_pretrained(self, save_directory: PathLike, **options: Any) -> None:
