@@ -33,6 +33,8 @@ from enfold.errors import DataFileError
 
 _log = logging.getLogger(__name__)
 
+RULES = 1  # goes up when the same function on the same data gives another result than before
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -67,7 +69,7 @@ class Apply(Node):
 
     def identity(self) -> Any:
         """The op and the input."""
-        return ("apply", self.key, self.below.fingerprint)
+        return ("apply", RULES, self.key, self.below.fingerprint)
 
     def label(self) -> str:
         """What the op is called."""
@@ -86,7 +88,7 @@ class Apply(Node):
         if count > 1:
             by_a_worker(steps, base.frame(), base.features, limit, count)
         else:
-            first_batch(steps, Base(base.frame(), base.features), limit)
+            first_batch(steps, Base(base.frame(), base.features, ahead=False), limit)
         for node, step in zip((*chain, self), steps, strict=True):
             node.done = step.done
         if self.done:
