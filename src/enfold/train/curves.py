@@ -68,8 +68,8 @@ def polynomial(
         return step / max(1, warmup)
     if step > total:
         return final / initial
-    left = 1 - (step - warmup) / (total - warmup)
-    return ((initial - final) * left**power + final) / initial
+    left = float((1 - (step - warmup) / (total - warmup)) ** power)
+    return ((initial - final) * left + final) / initial
 
 
 def inverse_sqrt(step: int, *, warmup: int, timescale: int) -> float:

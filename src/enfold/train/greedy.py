@@ -21,7 +21,7 @@ KEPT = (  # what state_dict holds, in transformers' names
 
 
 class GreedyLR:
-    """Divides the rate by `factor` after more than `patience` improvements, multiplies it otherwise.
+    """Divides the rate by `factor` after over `patience` improvements, multiplies it otherwise.
 
     Each call of `step(metric)` counts one improvement or one failure; what counts is a change
     beyond `threshold` (`abs` or `rel`) in the direction of `mode`. After a fall the next `cooldown`
@@ -29,6 +29,14 @@ class GreedyLR:
     below `eps` are not made. After `reset_start` falls with every rate at its least, all starts
     anew. `smooth` averages the last `window_size` metrics first.
     """
+
+    best: float
+    num_bad_epochs: int
+    num_good_epochs: int
+    cooldown_counter: int
+    warmup_counter: int
+    _values: deque[float]
+    _sum: float
 
     def __init__(
         self,
@@ -121,7 +129,7 @@ class GreedyLR:
         self.best = float("inf") if self.mode == "min" else float("-inf")
         self.num_bad_epochs = self.num_good_epochs = 0
         self.cooldown_counter = self.warmup_counter = 0
-        self._values: deque[float] = deque()
+        self._values = deque()
         self._sum = 0.0
 
     def _count(self, value: float) -> None:
@@ -133,13 +141,17 @@ class GreedyLR:
             self.num_bad_epochs += 1
 
     def _rise(self) -> None:
-        self._change([min(r / self.factor, top) for r, top in zip(self._rates(), self.max_lrs)])
+        self._change(
+            [min(r / self.factor, top) for r, top in zip(self._rates(), self.max_lrs, strict=True)]
+        )
         self.reset_start = self.reset_start_original
         self.warmup_counter, self.num_good_epochs = self.warmup, 0
 
     def _fall(self) -> None:
-        self._change([max(r * self.factor, low) for r, low in zip(self._rates(), self.min_lrs)])
-        if all(rate <= low for rate, low in zip(self._rates(), self.min_lrs)):
+        self._change(
+            [max(r * self.factor, low) for r, low in zip(self._rates(), self.min_lrs, strict=True)]
+        )
+        if all(rate <= low for rate, low in zip(self._rates(), self.min_lrs, strict=True)):
             self.reset_start -= 1
             if self.reset_start <= 0:
                 self._set_rates(self._init_lrs)
@@ -149,7 +161,9 @@ class GreedyLR:
 
     def _change(self, rates: list[float]) -> None:
         old = self._rates()
-        self._set_rates([n if abs(n - o) > self.eps else o for n, o in zip(rates, old)])
+        self._set_rates(
+            [n if abs(n - o) > self.eps else o for n, o in zip(rates, old, strict=True)]
+        )
         if self.verbose:
             print(f"GreedyLR: step {self.last_epoch}: {old} -> {self._rates()}")
 

@@ -227,7 +227,9 @@ def _floor(optimizer: Optimizer, min_lr: float | None, min_lr_rate: float | None
             f"cosine with a least rate: got min_lr={min_lr} and min_lr_rate={min_lr_rate}; "
             "give one of them (lr_scheduler_kwargs={'min_lr_rate': 0.1})"
         )
-    return min_lr_rate if min_lr is None else min_lr / optimizer.defaults["lr"]
+    if min_lr is not None:
+        return min_lr / float(optimizer.defaults["lr"])
+    return float(min_lr_rate or 0.0)
 
 
 BOTH = ("num_warmup_steps", "num_training_steps")

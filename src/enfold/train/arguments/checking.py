@@ -29,7 +29,7 @@ from enfold.train.arguments.names import (
 from enfold.train.arguments.older import adopt_redeclared
 
 if TYPE_CHECKING:
-    from enfold.train.arguments.training import TrainingArguments
+    from enfold.train.arguments.place import Place
 
 DICTS = (
     "accelerator_config", "fsdp_config", "deepspeed", "activation_checkpointing_kwargs",
@@ -63,7 +63,7 @@ ACCELERATE = {  # what accelerate's settings have to be, as enfold does nothing 
 }  # fmt: skip
 
 
-def prepare(args: TrainingArguments) -> None:
+def prepare(args: Place) -> None:
     """Complete and check `args`; InputError or NotImplementedError say what can't be meant."""
     adopt_redeclared(args)
     _read_words(args)
@@ -75,12 +75,12 @@ def prepare(args: TrainingArguments) -> None:
     check_limits(type(args).__name__, vars(args))
 
 
-def bad(args: TrainingArguments, got: str, expected: str) -> InputError:
+def bad(args: Place, got: str, expected: str) -> InputError:
     """The error for an argument that can't be used."""
     return InputError(f"{type(args).__name__}: got {got}; {expected}")
 
 
-def _read_words(args: TrainingArguments) -> None:
+def _read_words(args: Place) -> None:
     for name in DICTS:
         setattr(args, name, _as_dict(args, name))
     for name, enum in ENUMS.items():
@@ -96,7 +96,7 @@ def _read_words(args: TrainingArguments) -> None:
         args.fsdp = [FSDPOption(word) for word in words] or None  # type: ignore[assignment]
 
 
-def _as_dict(args: TrainingArguments, name: str) -> Any:
+def _as_dict(args: Place, name: str) -> Any:
     """A dictionary given as JSON on the command line, or as the path of a JSON file."""
     value = getattr(args, name)
     if not isinstance(value, str):
@@ -126,7 +126,7 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _fill(args: TrainingArguments) -> None:
+def _fill(args: Place) -> None:
     args.output_dir = os.path.expanduser(args.output_dir or "trainer_output")
     if args.logging_dir is None:
         run = f"{time.strftime('%b%d_%H-%M-%S')}_{socket.gethostname()}"
@@ -152,7 +152,7 @@ def _fill(args: TrainingArguments) -> None:
         args.dataloader_pin_memory = False
 
 
-def _reporters(given: None | str | list[str]) -> list[str]:
+def _reporters(given: str | list[str] | None) -> list[str]:
     """Names of reporters; `all` stays a word, for the callbacks to say which are installed."""
     if given is None:
         board = find_spec("tensorboard") or find_spec("tensorboardX")
@@ -161,7 +161,7 @@ def _reporters(given: None | str | list[str]) -> list[str]:
     return [] if names == ["none"] else names
 
 
-def _check_values(args: TrainingArguments) -> None:
+def _check_values(args: Place) -> None:
     for name, choices in CHOICES.items():
         if getattr(args, name) not in choices:
             raise bad(args, f"{name}={getattr(args, name)!r}", f"expected one of {choices}")
@@ -171,7 +171,7 @@ def _check_values(args: TrainingArguments) -> None:
             raise bad(args, f"{name}={value!r}", f"expected a number of at least {least}")
 
 
-def _check_intervals(args: TrainingArguments) -> None:
+def _check_intervals(args: Place) -> None:
     """Steps between events: a whole number, or a fraction of all steps."""
     for name in ("logging", "eval", "save"):
         if getattr(args, f"{name}_strategy").value != "steps":
@@ -186,7 +186,7 @@ def _check_intervals(args: TrainingArguments) -> None:
         setattr(args, f"{name}_steps", int(steps) if steps >= 1 else steps)
 
 
-def _check_together(args: TrainingArguments) -> None:
+def _check_together(args: Place) -> None:
     if args.fp16 and args.bf16:
         raise bad(args, "fp16=True and bf16=True", "choose one")
     if args.fp16_full_eval and args.bf16_full_eval:
@@ -194,7 +194,7 @@ def _check_together(args: TrainingArguments) -> None:
     needs = {
         "load_best_model_at_end=True": args.load_best_model_at_end,
         "save_strategy='best'": args.save_strategy == SaveStrategy.BEST,
-        f"lr_scheduler_type={args.lr_scheduler_type.value!r}": args.lr_scheduler_type
+        f"lr_scheduler_type={SchedulerType(args.lr_scheduler_type).value!r}": args.lr_scheduler_type
         in (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY),
     }
     for what, asked in needs.items():
@@ -212,7 +212,7 @@ def _check_together(args: TrainingArguments) -> None:
         )
 
 
-def _check_accelerate(args: TrainingArguments) -> None:
+def _check_accelerate(args: Place) -> None:
     config: Any = args.accelerator_config
     if config is None:
         return

@@ -1,11 +1,13 @@
 """Arguments of what is told and kept: logging, evaluation, checkpoints, the Hub."""
 
+# ruff: noqa: RUF009 - `arg` is dataclasses.field with a line of help
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
 from enfold.train.arguments.field import arg
+from enfold.train.arguments.learning import LearningFields
 from enfold.train.arguments.names import HubStrategy, IntervalStrategy, SaveStrategy
 
 LOG_LEVELS = {
@@ -15,7 +17,7 @@ LOG_LEVELS = {
 
 
 @dataclass
-class FeedbackFields:
+class FeedbackFields(LearningFields):
     """The second group of TrainingArguments."""
 
     logging_strategy: IntervalStrategy | str = arg("steps", "When to log: no, steps, epoch.")
@@ -33,7 +35,7 @@ class FeedbackFields:
     )
     include_tokens_per_second: bool = arg(False, "Report tokens per second at the end.")
     disable_tqdm: bool | None = arg(None, "No progress bar (default: when logs show errors only).")
-    report_to: None | str | list[str] = arg(
+    report_to: str | list[str] | None = arg(
         None,
         "Where logs go: tensorboard, wandb, mlflow, csv, json, all or none"
         " (default: tensorboard if installed).",
@@ -42,7 +44,7 @@ class FeedbackFields:
     project: str = arg("huggingface", "The run's project in Trackio.")
     trackio_space_id: str | None = arg(None, "Trackio's Space.")
     trackio_bucket_id: str | None = arg(None, "Trackio's bucket.")
-    trackio_static_space_id: str | None | Literal[False] = arg(None, "Trackio's static Space.")
+    trackio_static_space_id: str | Literal[False] | None = arg(None, "Trackio's static Space.")
 
     eval_strategy: IntervalStrategy | str = arg("no", "When to evaluate: no, steps, epoch.")
     eval_steps: float | None = arg(None, "Steps between evaluations (default: logging_steps).")

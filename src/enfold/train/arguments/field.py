@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Any
 
 
-def arg(default: Any, help: str, **options: Any) -> Any:  # noqa: A002 - argparse's word
+def arg(default: Any, help: str, **options: Any) -> Any:
     """A dataclass field; `options` (choices, nargs, const, aliases) go to argparse."""
     metadata = {"help": help, **options}
     if isinstance(default, list):

@@ -1,5 +1,6 @@
 """Arguments of what is learnt and how: steps, learning rate, optimizer, precision, memory."""
 
+# ruff: noqa: RUF009 - `arg` is dataclasses.field with a line of help
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class LearningFields:
 
     optim: OptimizerNames | str = arg("adamw_torch_fused", "The optimizer.")
     optim_args: str | None = arg(None, "Its further settings, as 'momentum=0.9,nesterov=true'.")
-    optim_target_modules: None | str | list[str] = arg(None, "Modules for GaLore and APOLLO.")
+    optim_target_modules: str | list[str] | None = arg(None, "Modules for GaLore and APOLLO.")
     weight_decay: float = arg(0.0, "Decay of weights; biases and norms are left out.")
     adam_beta1: float = arg(0.9, "Decay of the average of gradients.")
     adam_beta2: float = arg(0.999, "Decay of the average of squared gradients.")

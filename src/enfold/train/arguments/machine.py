@@ -1,16 +1,18 @@
 """Arguments of where it runs and how data get there: loaders, devices, several processes."""
 
+# ruff: noqa: RUF009 - `arg` is dataclasses.field with a line of help
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from enfold.train.arguments.feedback import FeedbackFields
 from enfold.train.arguments.field import arg
 from enfold.train.arguments.names import DebugOption
 
 
 @dataclass
-class MachineFields:
+class MachineFields(FeedbackFields):
     """The third group of TrainingArguments."""
 
     dataloader_drop_last: bool = arg(False, "Leave out a last batch that is not full.")

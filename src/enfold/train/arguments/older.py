@@ -107,13 +107,14 @@ class OlderNames(type):
         given = {name: value for name, value in given.items() if name not in RETIRED}
         newer = translate(cls.__name__, given, known)
         unknown = [name for name in newer if name not in known]
-        if unknown and not _takes_any(cls.__init__):
+        if unknown and not _takes_any(cls):
             raise unknown_arguments(cls.__name__, unknown, [*known, *OLDER])
         return super().__call__(*args, **newer)
 
 
-def _takes_any(function: Callable[..., Any]) -> bool:
-    kinds = (parameter.kind for parameter in inspect.signature(function).parameters.values())
+def _takes_any(owner: Any) -> bool:
+    signature = inspect.signature(owner.__init__)
+    kinds = (parameter.kind for parameter in signature.parameters.values())
     return inspect.Parameter.VAR_KEYWORD in kinds
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from enfold.train.arguments.checking import prepare
 from enfold.train.arguments.names import IntervalStrategy
+from enfold.train.arguments.place import Place
 
-if TYPE_CHECKING:
-    from enfold.train.arguments.training import TrainingArguments
-
-    Args = TypeVar("Args", bound=TrainingArguments)
-else:
-    Args = TypeVar("Args")
+Args = TypeVar("Args", bound=Place)
 
 
-class Setters:
+class Setters(Place):
     """The `set_...` methods of TrainingArguments."""
 
     def set_training(
-        self: Args,
+        self,
         learning_rate: float = 5e-5,
         batch_size: int = 8,
         weight_decay: float = 0,
@@ -29,7 +25,7 @@ class Setters:
         seed: int = 42,
         activation_checkpointing: bool = False,
         gradient_checkpointing: bool | None = None,
-    ) -> Args:
+    ) -> Self:
         """What a run does; turns `do_train` on."""
         return _set(
             self,
@@ -45,14 +41,14 @@ class Setters:
         )
 
     def set_evaluate(
-        self: Args,
+        self,
         strategy: str | IntervalStrategy = "no",
         steps: int = 500,
         batch_size: int = 8,
         accumulation_steps: int | None = None,
         delay: float | None = None,
         loss_only: bool = False,
-    ) -> Args:
+    ) -> Self:
         """When and how to evaluate."""
         return _set(
             self,
@@ -65,7 +61,7 @@ class Setters:
             prediction_loss_only=loss_only,
         )
 
-    def set_testing(self: Args, batch_size: int = 8, loss_only: bool = False) -> Args:
+    def set_testing(self, batch_size: int = 8, loss_only: bool = False) -> Self:
         """How to predict; turns `do_predict` on."""
         return _set(
             self,
@@ -75,12 +71,12 @@ class Setters:
         )
 
     def set_save(
-        self: Args,
+        self,
         strategy: str | IntervalStrategy = "steps",
         steps: int = 500,
         total_limit: int | None = None,
         on_each_node: bool = False,
-    ) -> Args:
+    ) -> Self:
         """When to save and what to keep."""
         return _set(
             self,
@@ -91,7 +87,7 @@ class Setters:
         )
 
     def set_logging(
-        self: Args,
+        self,
         strategy: str | IntervalStrategy = "steps",
         steps: int = 500,
         report_to: str | list[str] = "none",
@@ -100,7 +96,7 @@ class Setters:
         nan_inf_filter: bool = False,
         on_each_node: bool = False,
         replica_level: str = "passive",
-    ) -> Args:
+    ) -> Self:
         """When to log and where to."""
         return _set(
             self,
@@ -115,14 +111,14 @@ class Setters:
         )
 
     def set_push_to_hub(
-        self: Args,
+        self,
         model_id: str,
         strategy: str = "every_save",
         token: str | None = None,
         private_repo: bool | None = None,
         always_push: bool = False,
         revision: str | None = None,
-    ) -> Args:
+    ) -> Self:
         """Where to upload; turns `push_to_hub` on."""
         return _set(
             self,
@@ -136,7 +132,7 @@ class Setters:
         )
 
     def set_optimizer(
-        self: Args,
+        self,
         name: str = "adamw_torch",
         learning_rate: float = 5e-5,
         weight_decay: float = 0,
@@ -144,7 +140,7 @@ class Setters:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         args: str | None = None,
-    ) -> Args:
+    ) -> Self:
         """The optimizer and its settings."""
         return _set(
             self,
@@ -158,13 +154,13 @@ class Setters:
         )
 
     def set_lr_scheduler(
-        self: Args,
+        self,
         name: str = "linear",
         num_epochs: float = 3.0,
         max_steps: int = -1,
         warmup_steps: float = 0,
         warmup_ratio: float = 0.0,
-    ) -> Args:
+    ) -> Self:
         """The curve of the learning rate and how long it is."""
         return _set(
             self,
@@ -175,7 +171,7 @@ class Setters:
         )
 
     def set_dataloader(
-        self: Args,
+        self,
         train_batch_size: int = 8,
         eval_batch_size: int = 8,
         drop_last: bool = False,
@@ -188,7 +184,7 @@ class Setters:
         auto_find_batch_size: bool = False,
         ignore_data_skip: bool = False,
         sampler_seed: int | None = None,
-    ) -> Args:
+    ) -> Self:
         """How batches are made."""
         return _set(
             self,

@@ -4,6 +4,7 @@ The fields stand in three groups (learning, feedback, machine); older spellings 
 is not implemented in `limits`, and what follows from what in `checking`.
 """
 
+# ruff: noqa: RUF009 - `arg` is dataclasses.field with a line of help
 from __future__ import annotations
 
 import json
@@ -13,19 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from enfold.train.arguments.checking import prepare
-from enfold.train.arguments.feedback import FeedbackFields
 from enfold.train.arguments.field import arg
-from enfold.train.arguments.learning import LearningFields
-from enfold.train.arguments.machine import MachineFields
 from enfold.train.arguments.older import OLDER, OlderNames, older_property
-from enfold.train.arguments.place import Place
 from enfold.train.arguments.setters import Setters
 
 
 @dataclass(repr=False)
-class TrainingArguments(
-    Setters, Place, MachineFields, FeedbackFields, LearningFields, metaclass=OlderNames
-):
+class TrainingArguments(Setters, metaclass=OlderNames):
     """What a run of the Trainer is told.
 
     Takes every name of transformers 4.57 and 5.x: `evaluation_strategy` and `eval_strategy` are one
