@@ -67,7 +67,11 @@ class Batches(Core):
             "num_workers": workers,
             "pin_memory": args.dataloader_pin_memory and torch.device(args.device).type == "cuda",
             "persistent_workers": args.dataloader_persistent_workers and workers > 0,
-            "prefetch_factor": args.dataloader_prefetch_factor if workers else None}
+            "prefetch_factor": args.dataloader_prefetch_factor if workers else None,
+            "multiprocessing_context": args.dataloader_multiprocessing_context if workers else None,
+            "in_order": args.dataloader_in_order}
+        if options["persistent_workers"]:  # else how often they started would move all that follows
+            options["generator"] = torch.Generator().manual_seed(self._data_seed())
         drop = bool(args.dataloader_drop_last)
         if isinstance(dataset, IterableDataset) or not has_length(dataset):
             return StreamLoader(self._part(dataset), batch_size, collate, seed=self._data_seed(),
