@@ -183,13 +183,11 @@ class Apply(Node):
                 step.watch.check(step.op.call.what, step.op.call.name)
         if not self.durable and processes(chain) == 1:
             segments = self._pass(chain, base, None)
-            return written.assemble(base, segments, self.features)
-        frame, self.features = self._load(self._written(chain, below, base))
+            frame = written.assemble(base, segments, self.features)
+        else:
+            frame, self.features = self._load(self._written(chain, below, base))
+        self.done, self.watch = [], None  # only the run needed them
         return frame
-
-    def release(self) -> None:
-        """The first batch, and what the function was watched for."""
-        self.done, self.watch = [], None
 
     def _written(self, chain: list[Apply], below: Node, base: Frame) -> Lease:
         """The result in files: in the cache, or in a folder that goes when nobody holds it."""

@@ -62,11 +62,7 @@ class Node(ABC):
             with self._lock:
                 if self._frame is None:
                     self._frame = self.run()
-                    self.release()
         return self._frame
-
-    def release(self) -> None:
-        """Let go of what only the run needed."""
 
     @abstractmethod
     def identity(self) -> Any:
