@@ -30,11 +30,12 @@ PER_TOKEN = ("input_ids", "labels", "token_type_ids")
 class DataCollatorForPacking:
     """Rows in as few rows of at most max_length tokens as best fit finds, kept apart by a mask.
 
-    model: tells causal, window and position_ids_start where they are None.  max_length: None packs
-    the batch into one row.  causal: a token sees those before it, and labels are those of the next
-    token: then the first label of each sequence is -100, and without labels the inputs are the
-    labels; else it sees its whole sequence.  window: it sees so many at most.  position_ids_start:
-    the first position of a sequence.  pad_token_id: what the shorter rows are filled with.
+    model: tells causal, shift, window and position_ids_start where they are None.  max_length: None
+    packs the batch into one row.  causal (True): a token sees those before it, else its whole
+    sequence.  shift (as causal): the loss compares a token with the next label; then the first
+    label of each sequence is -100, and without labels the inputs are the labels.  window: a token
+    sees so many at most.  position_ids_start: the first position of a sequence.  pad_token_id:
+    what the shorter rows are filled with.
 
     The batch has input_ids, position_ids [N, T], attention_mask [N, 1, T, T] (bool), labels and
     token_type_ids if the rows have them.  Raises InputError for a row that is longer than
@@ -45,6 +46,7 @@ class DataCollatorForPacking:
     model: Any = None
     max_length: int | None = None
     causal: bool | None = None
+    shift: bool | None = None
     window: int | None = None
     position_ids_start: int | None = None
     pad_token_id: int = 0
@@ -58,6 +60,7 @@ class DataCollatorForPacking:
             if getattr(self, name) is None:
                 setattr(self, name, value)
         self.causal = True if self.causal is None else self.causal
+        self.shift = self.causal if self.shift is None else self.shift
         self.position_ids_start = self.position_ids_start or 0
 
     def __call__(self, features: Sequence[Row]) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class DataCollatorForPacking:
             if len(value) != length:
                 raise InputError(f"DataCollatorForPacking: row {number} has {len(value)} {name} "
                                  f"for {length} tokens, expected one for each")
-        if self.causal:
+        if self.shift:
             found["labels"] = [IGNORED, *found.get("labels", found["input_ids"])[1:]]
         return found
 
@@ -143,7 +146,7 @@ def block_mask(sequences: npt.NDArray[np.int64], causal: bool,
 
 
 def traits(model: Any) -> dict[str, Any]:
-    """causal, window and position_ids_start of one of our models.  Raises InputError."""
+    """causal, shift, window and position_ids_start of one of our models.  Raises InputError."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     name = type(base).__name__
     body: Any = getattr(base, "body", None)
@@ -166,6 +169,7 @@ def traits(model: Any) -> dict[str, Any]:
                          "DataCollatorWithPadding, and group_by_length=True")
     pad = getattr(body.spec.embed.position, "pad", None)
     return {"causal": specs[0].causal, "window": specs[0].window,
+            "shift": getattr(base.head.spec, "shift", False),
             "position_ids_start": 0 if pad is None else pad + 1}
 
 
