@@ -4,8 +4,7 @@ from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import PeftConfig, PeftType, TaskType
 from enfold.adapt.lora.config import LoftQConfig, LoraConfig
 from enfold.adapt.lora.delta import Lora
-from enfold.adapt.model import (
-    PeftModel,
+from enfold.adapt.make import (
     PeftModelForCausalLM,
     PeftModelForFeatureExtraction,
     PeftModelForQuestionAnswering,
@@ -16,6 +15,7 @@ from enfold.adapt.model import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
+from enfold.adapt.model import PeftModel
 
 __all__ = ["Adapters", "LoftQConfig", "Lora", "LoraConfig", "PeftConfig", "PeftModel",
            "PeftModelForCausalLM", "PeftModelForFeatureExtraction", "PeftModelForQuestionAnswering",

@@ -43,7 +43,7 @@ class Adapters:
     # ---- adding and removing ---------------------------------------------------------------------
     def add(self, name: str, config: PeftConfig, *, strict: bool = True,
             optional: Iterable[str] = ()) -> None:
-        """Put an adapter onto the model.
+        """Put an adapter onto the model; it is neither used nor trained before `set_active`.
 
         strict: each pattern of target_modules has to fit.  optional: names of modules_to_save that
         need not.
@@ -62,6 +62,7 @@ class Adapters:
             layer.deltas[name] = method.build(layer, name, config, path)
         for path, module in kept.items():
             self._kept(path, module).add(name)
+        self._train(name, False)
 
     def _layer(self, path: str, module: nn.Module) -> Adapted:
         if path not in self.layers:
@@ -136,15 +137,17 @@ class Adapters:
     def require_grad(self, name: str, wanted: bool = True) -> None:
         """Train an adapter's tensors, and the biases that its configuration names."""
         self.check(name)
+        self._train(name, wanted)
+        for _, bias in self.biases(name):
+            bias.requires_grad_(wanted)
+
+    def _train(self, name: str, wanted: bool) -> None:
         for layer in self.layers.values():
-            if name in layer.deltas:
-                for parameter in layer.deltas[name].parameters():
-                    parameter.requires_grad_(wanted)
+            for parameter in layer.deltas[name].parameters() if name in layer.deltas else ():
+                parameter.requires_grad_(wanted)
         for keeper in self.kept.values():
             if name in keeper.modules_to_save:
                 keeper.modules_to_save[name].requires_grad_(wanted)
-        for _, bias in self.biases(name):
-            bias.requires_grad_(wanted)
 
     def biases(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of the base model's biases that an adapter trains."""

@@ -80,6 +80,7 @@ class PeftConfig:
 
     METHOD: ClassVar[PeftType | None] = None
     NOT_BUILT: ClassVar[Mapping[str, str]] = {}  # fields: what to do instead
+    LACKS: ClassVar[tuple[str, ...]] = ()  # fields that peft's class has not
 
     def __post_init__(self) -> None:
         self.peft_type = self.METHOD or self.peft_type
@@ -100,7 +101,8 @@ class PeftConfig:
     def to_dict(self) -> dict[str, Any]:
         """The values as adapter_config.json has them."""
         return {name: sorted(value) if isinstance(value, set) else value
-                for name, value in asdict(self).items()}  # type: ignore[call-overload]
+                for name, value in asdict(self).items()  # type: ignore[call-overload]
+                if value is not None or name not in self.LACKS}
 
     def save_pretrained(self, save_directory: PathLike) -> None:
         """Write adapter_config.json."""

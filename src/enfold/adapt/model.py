@@ -19,7 +19,7 @@ from torch import nn
 
 from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import PeftConfig, TaskType
-from enfold.adapt.files import adapter_state, load_state, read_adapter
+from enfold.adapt.files import load_state, read_adapter
 from enfold.adapt.kept import head_names
 from enfold.adapt.outer import Outer
 from enfold.adapt.saving import save_adapters
@@ -36,6 +36,11 @@ class PeftModel(Outer):
 
     task: ClassVar[TaskType | None] = None
     heads: ClassVar[tuple[str, ...]] = ()  # layers that the task trains whole, where there are such
+    kinds: ClassVar[dict[Any, type[PeftModel]]] = {}  # task -> class
+
+    def __init_subclass__(cls) -> None:
+        if cls.task is not None:
+            PeftModel.kinds.setdefault(cls.task, cls)
 
     def __init__(self, model: nn.Module, peft_config: PeftConfig, adapter_name: str = "default",
                  **options: Any) -> None:
@@ -104,7 +109,6 @@ class PeftModel(Outer):
         autocast_adapter_dtype=False gives it the base model's type instead of 32 bits.
         low_cpu_mem_usage has no effect: adapters are made at once where they belong.
         """
-        grads = {id(p): p.requires_grad for p in self.parameters()}
         if self.heads and strict and hasattr(peft_config, "modules_to_save"):
             held = peft_config.modules_to_save or []
             heads = head_names(self.get_base_model(), self.heads)
@@ -115,8 +119,6 @@ class PeftModel(Outer):
         self.adapters.add(adapter_name, peft_config, strict=strict, optional=self.heads)
         if not autocast_adapter_dtype:
             self.adapters.cast_as_base(adapter_name)
-        for parameter in self.parameters():
-            parameter.requires_grad_(grads.get(id(parameter), False))
 
     def set_adapter(self, adapter_name: str | Sequence[str], inference_mode: bool = False) -> None:
         """Use and train this adapter."""
@@ -160,9 +162,9 @@ class PeftModel(Outer):
         """
         where = HubOptions.pop(kwargs)
         refuse(f"{cls.__name__}.from_pretrained", kwargs)
-        config = _read_config(model_id, where) if config is None else config
+        config = read_config(model_id, where) if config is None else config
         config.inference_mode = not is_trainable
-        kind = cls if cls is not PeftModel else BY_TASK.get(config.task_type, PeftModel)
+        kind = cls if cls is not PeftModel else PeftModel.kinds.get(config.task_type, PeftModel)
         made = kind(model, config, adapter_name, strict=False,
                     autocast_adapter_dtype=autocast_adapter_dtype)
         try:
@@ -175,17 +177,22 @@ class PeftModel(Outer):
     def load_adapter(self, model_id: PathLike, adapter_name: str, is_trainable: bool = False,
                      autocast_adapter_dtype: bool = True, low_cpu_mem_usage: bool = False,
                      **kwargs: Any) -> None:
-        """Put an adapter of a folder or Hub repository beside those the model has."""
+        """Put an adapter of a folder or Hub repository beside those the model has.
+
+        An adapter of this name that is there already takes the file's tensors.
+        """
         where = HubOptions.pop(kwargs)
         refuse("load_adapter", kwargs)
-        config = _read_config(model_id, where)
-        config.inference_mode = not is_trainable
-        self.add_adapter(adapter_name, config, strict=False,
-                         autocast_adapter_dtype=autocast_adapter_dtype)
+        if fresh := adapter_name not in self.peft_config:
+            config = read_config(model_id, where)
+            config.inference_mode = not is_trainable
+            self.add_adapter(adapter_name, config, strict=False,
+                             autocast_adapter_dtype=autocast_adapter_dtype)
         try:
             load_state(self.adapters, adapter_name, read_adapter(model_id, where), str(model_id))
         except Exception:
-            self.adapters.delete(adapter_name)
+            if fresh:
+                self.adapters.delete(adapter_name)
             raise
 
     # ---- what it is ------------------------------------------------------------------------------
@@ -213,73 +220,6 @@ class PeftModel(Outer):
             return getattr(self.base_model, name)
 
 
-class PeftModelForCausalLM(PeftModel):
-    """Of a language model."""
-
-    task = TaskType.CAUSAL_LM
-
-
-class PeftModelForSeq2SeqLM(PeftModel):
-    """Of an encoder-decoder."""
-
-    task = TaskType.SEQ_2_SEQ_LM
-
-
-class PeftModelForSequenceClassification(PeftModel):
-    """Of a classifier of texts, whose head is trained too."""
-
-    task, heads = TaskType.SEQ_CLS, ("classifier", "score")
-
-
-class PeftModelForTokenClassification(PeftModel):
-    """Of a classifier of tokens, whose head is trained too."""
-
-    task, heads = TaskType.TOKEN_CLS, ("classifier", "score")
-
-
-class PeftModelForQuestionAnswering(PeftModel):
-    """Of a finder of answers, whose head is trained too."""
-
-    task, heads = TaskType.QUESTION_ANS, ("qa_outputs",)
-
-
-class PeftModelForFeatureExtraction(PeftModel):
-    """Of a model without head."""
-
-    task = TaskType.FEATURE_EXTRACTION
-
-
-BY_TASK: dict[Any, type[PeftModel]] = {kind.task: kind for kind in (
-    PeftModelForCausalLM, PeftModelForSeq2SeqLM, PeftModelForSequenceClassification,
-    PeftModelForTokenClassification, PeftModelForQuestionAnswering, PeftModelForFeatureExtraction)}
-
-
-def get_peft_model(model: nn.Module, peft_config: PeftConfig, adapter_name: str = "default",
-                   mixed: bool = False, autocast_adapter_dtype: bool = True,
-                   revision: str | None = None, low_cpu_mem_usage: bool = False) -> Any:
-    """A PeftModel of the configuration's task; the model's layers change in place.
-
-    mixed has no effect: adapters of different methods may always be on one model.
-    """
-    if revision is not None:
-        peft_config.revision = revision
-    peft_config.auto_mapping = peft_config.auto_mapping or _mapping(model, peft_config)
-    kind = BY_TASK.get(peft_config.task_type, PeftModel)
-    return kind(model, peft_config, adapter_name, autocast_adapter_dtype=autocast_adapter_dtype)
-
-
-def get_peft_model_state_dict(model: Any, adapter_name: str = "default") -> dict[str, Any]:
-    """Name in a file -> tensor of one adapter."""
-    return adapter_state(Adapters.of(_base(model)) or Adapters(_base(model)), adapter_name)
-
-
-def set_peft_model_state_dict(model: Any, peft_model_state_dict: dict[str, Any],
-                              adapter_name: str = "default") -> None:
-    """Copy the tensors of a file into an adapter; raises unless they fit."""
-    load_state(Adapters.of(_base(model)) or Adapters(_base(model)), adapter_name,
-               peft_model_state_dict, "set_peft_model_state_dict")
-
-
 def refuse(function: str, unknown: dict[str, Any]) -> None:
     """Raise if there are arguments left."""
     from enfold.errors import unknown_arguments
@@ -288,22 +228,8 @@ def refuse(function: str, unknown: dict[str, Any]) -> None:
         raise unknown_arguments(function, unknown, HubOptions.__dataclass_fields__)
 
 
-def _base(model: Any) -> nn.Module:
-    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[no-any-return]
-
-
-def _read_config(model_id: PathLike, where: HubOptions) -> PeftConfig:
+def read_config(model_id: PathLike, where: HubOptions) -> PeftConfig:
+    """adapter_config.json of a folder or Hub repository."""
     from dataclasses import asdict
 
     return PeftConfig.from_pretrained(model_id, **asdict(where))  # type: ignore[no-any-return]
-
-
-def _mapping(model: nn.Module, config: PeftConfig) -> dict[str, str] | None:
-    """Which class the base is, for those who load the adapter without a task."""
-    kind = getattr(model, "model_type", "")
-    if config.task_type is not None or not kind:
-        return None
-    return {"base_model_class": type(model).__name__,
-            "parent_library": f"transformers.models.{kind}.modeling_{kind}"}
-
-

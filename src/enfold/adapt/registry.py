@@ -2,13 +2,15 @@
 
     METHODS[PeftType.LORA] = Method(LoraConfig, lora)          one line per method, in its file
 
-`build(layer, name, config, path)` makes a `Delta` for one layer of the base model.
+`build(layer, name, config, path)` makes a `Delta` for one layer of the base model.  A method's file
+is loaded when the method is first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -37,13 +39,18 @@ class Method:
 
 
 METHODS: dict[PeftType, Method] = {}
+FILES = {
+    PeftType.LORA: "lora.delta", PeftType.IA3: "ia3",
+}
 
 
 def get_method(kind: Any, source: str = "peft_type") -> Method:
     """The method that a file or a configuration names."""
+    if kind in FILES:
+        import_module(f"enfold.adapt.{FILES[kind]}")
     found = METHODS.get(kind)
     if found is None:
         raise ConfigError(f"{source}: peft_type is {kind!r}, expected one of "
-                          f"{', '.join(METHODS)}{nearest(str(kind), METHODS)}. Do: train again "
+                          f"{', '.join(FILES)}{nearest(str(kind), FILES)}. Do: train again "
                           "with one of these")
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import CONFIG
-from enfold.adapt.files import adapter_state, entries, write_adapter
+from enfold.adapt.files import PREFIX, adapter_state, entries, write_adapter
 from enfold.files import atomic_folder_write, push_to_hub, read_json, write_json
 
 
@@ -54,9 +54,10 @@ def _resized(adapters: Adapters, name: str) -> bool:
 
 def _taken(adapters: Adapters, name: str, tensors: Mapping[str, Tensor],
            state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The adapter's tensors, out of a PeftModel's state where it has them."""
+    """The adapter's tensors, out of the state of a PeftModel or of the model where it has them."""
     inner = {key: held for key, held, _ in entries(adapters, name)}
-    return {key: state.get(inner.get(key, key), tensor) for key, tensor in tensors.items()}
+    bare = {f"{PREFIX}{key}": tensor for key, tensor in state.items()} | dict(state)
+    return {key: bare.get(inner.get(key, key), tensor) for key, tensor in tensors.items()}
 
 
 def _upload(folder: Path, options: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ def usual(model: nn.Module, layers: dict[str, nn.Module], method: Method, title:
         found = [path for path in layers if any(fits(_ours(model, path), end)
                                                 for end in method.defaults)]
         if found:
-            return {path.rpartition(".")[2] for path in found}
+            return {_ending(path, found, layers) for path in found}
     linear = {path.rpartition(".")[2] for path in linears(model, layers)}
     raise InputError(f"{title}: target_modules is None, and there are no usual ones for a "
                      f"{type(model).__name__}. Do: give the layers to adapt; it has "
@@ -116,6 +116,13 @@ def _fitting(model: nn.Module, layers: dict[str, nn.Module],
     hit = {path for found in by_pattern.values() for path in found}
     return ([path for path in layers if path in hit],
             sorted(pattern for pattern, found in by_pattern.items() if not found))
+
+
+def _ending(path: str, chosen: list[str], layers: dict[str, nn.Module]) -> str:
+    """The shortest end of a path that fits no layer but the chosen ones."""
+    parts, others = path.split("."), set(layers) - set(chosen)
+    ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+    return next(end for end in ends if not any(fits(other, end) for other in others))
 
 
 def _ours(model: PublicFace, path: str) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from enfold.config import Config
 from enfold.errors import ConfigError, InputError
+from enfold.model.adapting import AdapterMixin
 from enfold.model.embeddings import Embeddings
 from enfold.models.registry import Plan, get_family
 from enfold.nn.build import build
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 KERNELS = ("sdpa", "eager")
 
 
-class PreTrainedModel(Embeddings, PublicFace):
+class PreTrainedModel(Embeddings, AdapterMixin, PublicFace):
     """A transformer with a head.
 
     `model(input_ids, attention_mask, ...)` returns a `ModelOutput`.  Construct from a config for

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from enfold.errors import ArgumentError, CheckpointError, nearest, unknown_argum
 from enfold.files import atomic_folder_write, push_to_hub, write_checkpoint, write_json
 from enfold.model.base import PreTrainedModel
 from enfold.weights.save import to_save
+
+if TYPE_CHECKING:
+    from enfold.adapt import Adapters
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
 ARGUMENTS = ("is_main_process", "state_dict", "max_shard_size", "safe_serialization", "variant")
@@ -24,7 +27,7 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
                     max_shard_size: int | str = "50GB", safe_serialization: bool = True,
                     variant: str | None = None, push_to_hub: bool = False, **upload: Any) -> None:
     """Write a checkpoint that transformers 4 and 5 read, in place of an older one in the same
-    folder.
+    folder.  Of a model with adapters these alone are written, as peft writes them.
 
     state_dict: tensors to write instead of the model's (their names).  safe_serialization=False
     writes torch pickles.  push_to_hub uploads the folder; `upload` are its options (repo_id, token,
@@ -37,6 +40,10 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
             raise unknown_arguments("save_pretrained", upload, ARGUMENTS)
         raise ArgumentError(f"save_pretrained: {', '.join(upload)} only matter with "
                             "push_to_hub=True. Do: leave it out, or push_to_hub=True")
+    if model.adapters is not None:
+        _save_adapters(model.adapters, save_directory, state_dict=state_dict,
+                       safe_serialization=safe_serialization, push_to_hub=push_to_hub, **upload)
+        return
     tensors = to_save(model, model.names, model.stored)
     if state_dict is not None:
         tensors = _chosen(tensors, state_dict)
@@ -48,6 +55,12 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
             model.generation_config.save_pretrained(staging)
     if push_to_hub:
         _upload(Path(save_directory), upload)
+
+
+def _save_adapters(adapters: Adapters, folder: str | os.PathLike[str], **options: Any) -> None:
+    from enfold.adapt.saving import save_adapters
+
+    save_adapters(adapters, folder, **options)
 
 
 def saved_config(model: PreTrainedModel) -> dict[str, Any]:
