@@ -88,7 +88,7 @@ class Apply(Node):
         if count > 1:
             by_a_worker(steps, base.frame(), base.features, limit, count)
         else:
-            first_batch(steps, Base(base.frame(), base.features, ahead=False), limit)
+            first_batch(steps, Base(base.frame(), base.features), limit)
         for node, step in zip((*chain, self), steps, strict=True):
             node.done = step.done
         if self.done:

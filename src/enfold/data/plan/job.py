@@ -55,7 +55,7 @@ class PassJob:
         """(what was written of rows start to stop, its features)."""
         number, start, stop = task
         writer = Writer(self.folder, f"{number:05d}-")
-        below = Base(self.base, self.features, start, stop)
+        below = Base(self.base, self.features, start, stop, ahead=True)
         at, features = start, None
         for chunk in pipeline([_Step(op) for op in self.ops], below, replay=False):
             progress(below.at - at)

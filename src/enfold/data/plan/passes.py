@@ -45,7 +45,7 @@ def run_pass(chain: Sequence[Any], base: Frame, folder: Path | None,
             return _parallel(chain, base, folder, scratch, count, bar)
         writer = Writer(folder)
         features = None
-        for chunk in _watched(chain, Base(base, chain[0].below.features), bar):
+        for chunk in _watched(chain, Base(base, chain[0].below.features, ahead=True), bar):
             features = chunk.features
             writer.add(chunk)
     return open_all(folder, writer.close()), features
@@ -58,7 +58,7 @@ def run_silently(chain: Sequence[Any], base: Frame, scratch: Path) -> None:
         if count > 1:
             _parallel(chain, base, None, scratch, count, bar)
         else:
-            for _ in _watched(chain, Base(base, chain[0].below.features), bar):
+            for _ in _watched(chain, Base(base, chain[0].below.features, ahead=True), bar):
                 pass
 
 
@@ -120,7 +120,7 @@ def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: P
     for step in chain if ranked else ():
         step.op.call = replace(step.op.call, rank=0)
     found: list[Features] = []
-    first = Base(base, features, 0, taken if ranked else head)
+    first = Base(base, features, 0, taken if ranked else head, ahead=True)
     for chunk in _watched(chain, first, bar):
         found.append(chunk.features)
         if folder is not None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from enfold.data.features import Features
 from enfold.data.frame import Frame
+from enfold.data.frame.ahead import Ahead
 from enfold.data.plan.chunk import Chunk, Result
 
 
@@ -36,12 +37,13 @@ class Stream(Protocol):
 
 
 class Base:
-    """Rows start to stop of a frame."""
+    """Rows start to stop of a frame.  ahead: whether all of them will be read, in order."""
 
     def __init__(self, frame: Frame, features: Features, start: int = 0,
-                 stop: int | None = None) -> None:
-        self.frame, self.features, self.at = frame, features, start
+                 stop: int | None = None, ahead: bool = False) -> None:
+        self.features, self.at = features, start
         self.stop = frame.num_rows if stop is None else stop
+        self.frame = Ahead.over(frame, self.stop) if ahead else frame
 
     def read(self, count: int | None) -> Chunk | None:
         """The next rows."""
