@@ -57,8 +57,9 @@ class Order(Sampler[list[int]]):
     def set_epoch(self, epoch: int) -> None:
         """The epoch of the next passes."""
         self.epoch = epoch
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(epoch)
+        follow = getattr(self.sampler, "set_epoch", None)
+        if follow is not None:
+            follow(epoch)
 
     def begin(self, batch: int) -> None:
         """Let the next pass, and only that, begin at this batch."""
@@ -96,7 +97,7 @@ def by_length(rows: Tensor, lengths: Tensor, group: int) -> Tensor:
     """
     block = group * max(1, min(len(rows) // (group * 4), MEGABATCHES))
     blocks = [part[lengths[part].argsort(descending=True, stable=True)]
-              for part in rows.split(block)]
+              for part in torch.split(rows, block)]
     ordered = torch.cat(blocks) if blocks else rows
     if len(ordered):
         longest = int(lengths[ordered].argmax())

@@ -49,7 +49,7 @@ def join(batches: list[Any]) -> Any:
     """Batches one below the other; the list is emptied on the way, to need no second copy."""
     first = batches[0]
     if isinstance(first, Mapping):
-        return type(first)({name: join([batch[name] for batch in batches]) for name in first})
+        return {name: join([batch[name] for batch in batches]) for name in first}
     if isinstance(first, (list, tuple)):
         return type(first)(join([batch[at] for batch in batches]) for at in range(len(first)))
     batches[:] = [np.atleast_1d(batch) for batch in batches]

@@ -66,6 +66,10 @@ class Core:
         """Tell the callbacks, and keep in `state.log_history`, numbers of this step."""
         raise NotImplementedError("Trainer.log")
 
+    def push_to_hub(self, commit_message: str | None = "End of training", **kwargs: Any) -> Any:
+        """Upload the model."""
+        raise NotImplementedError("Trainer.push_to_hub")
+
     def _place(self) -> None:
         """Have the model on the device, unless somebody has placed it."""
         raise NotImplementedError("Trainer._place")

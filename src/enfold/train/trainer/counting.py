@@ -100,9 +100,9 @@ def reads(function: Callable[..., Any], name: str) -> bool:
     code = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__code__", None)
     if code is None:  # a callable object, or a partial
         call = getattr(type(function), "__call__", None)  # noqa: B004 - its code is wanted
-        if getattr(call, "__code__", None) is None:
-            return name in inspect.signature(function).parameters
-        code = call.__code__
+        code = getattr(call, "__code__", None)
+    if code is None:
+        return name in inspect.signature(function).parameters
     return _loads(code, name)
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +41,10 @@ class _Run:
 
     loss_only: bool
     keep: bool  # logits and labels, to the end
-    predictions: Collected
-    labels: Collected
-    inputs: Collected
-    losses: Collected
+    predictions: Collected = field(default_factory=Collected)
+    labels: Collected = field(default_factory=Collected)
+    inputs: Collected = field(default_factory=Collected)
+    losses: Collected = field(default_factory=Collected)
     loss: float = 0.0
     items: float = 0.0
     rows: int = 0
@@ -99,9 +99,9 @@ class Evaluating(Steps, Batches):
         args, model = self.args, self._for_evaluation()
         if prediction_loss_only is None:
             prediction_loss_only = bool(args.prediction_loss_only)
-        joined = args.eval_do_concat_batches
-        run = _Run(prediction_loss_only, not args.batch_eval_metrics or description == "Prediction",
-                   *(Collected(joined) for _ in range(4)))
+        run = _Run(prediction_loss_only, not args.batch_eval_metrics or description == "Prediction")
+        for kept in (run.predictions, run.labels, run.inputs):
+            kept.joined = args.eval_do_concat_batches
         self.callback_handler.eval_dataloader = dataloader
         _log.info("%s: batches of %d", description, args.eval_batch_size)
         for inputs, last in _with_last(dataloader):
@@ -180,7 +180,7 @@ class Evaluating(Steps, Batches):
         named = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value
                  for name, value in metrics.items()}
         dataset = getattr(loader, "dataset", None)
-        rows = run.rows or (len(dataset) if has_length(dataset) else 0)
+        rows = run.rows or (len(cast(Any, dataset)) if has_length(dataset) else 0)
         return EvalLoopOutput(predictions, labels, named, rows)
 
     # ---- a batch ---------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from enfold.train.trainer.core import Core
+from enfold.train.trainer.saving import Saving
 
 
-class Hub(Core):
+class Hub(Saving):
     """`push_to_hub` and `create_model_card`."""
 
     hub_model_id: str | None = None
@@ -18,8 +18,9 @@ class Hub(Core):
         name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
         self.hub_model_id = str(name)
 
-    def push_to_hub(self, commit_message: str | None = "End of training", blocking: bool = True,
-                    token: str | None = None, revision: str | None = None, **kwargs: Any) -> Any:
+    def push_to_hub(self, commit_message: str | None = "End of training",
+                    blocking: bool = True, token: str | None = None, revision: str | None = None,
+                    **kwargs: Any) -> Any:
         """Save the model with a card into `args.output_dir`, and upload that without checkpoints.
 
         blocking=False is not implemented: the call returns when all is there.
@@ -44,9 +45,6 @@ class Hub(Core):
             return push_to_hub(staging, str(self.hub_model_id), token=token or self.args.hub_token,
                                private=self.args.hub_private_repo, commit_message=commit_message,
                                revision=revision or self.args.hub_revision)
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        raise NotImplementedError("Trainer._save")
 
     def create_model_card(self, **fields: Any) -> None:
         """Write README.md into `args.output_dir`: what was trained, on what, how well.

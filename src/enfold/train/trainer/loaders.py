@@ -27,7 +27,7 @@ class TableLoader(DataLoader[Any]):
 
     def __init__(self, dataset: Any, order: Order, collate: Callable[[list[Any]], Any],
                  **options: Any) -> None:
-        rows = Seeded(dataset) if options.get("num_workers") else dataset
+        rows: Any = Seeded(dataset) if options.get("num_workers") else dataset
         super().__init__(rows, batch_sampler=order, collate_fn=collate, **options)
         self.order, self._given = order, 0
 
@@ -45,7 +45,7 @@ class TableLoader(DataLoader[Any]):
 
     _start = 0
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         self._given, self._start = self._start, 0
         self.order.begin(self._given)
         return self._counted(super().__iter__())  # begun now: it draws the workers' seed
@@ -111,7 +111,7 @@ class StreamLoader(DataLoader[Any]):
         """Let the next pass begin there."""
         self._source.start = deepcopy(state)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         start = self._source.start
         self._place = deepcopy(start) if start else {"batches": 0, "next": 0, "workers": {}}
         marks = super().__iter__()
@@ -149,7 +149,8 @@ class _Marked(IterableDataset[_Mark]):
         self.rows, self.batch_size, self.collate = rows, batch_size, collate
         self.seed, self.drop_last = seed, drop_last
         self.start: dict[str, Any] | None = None
-        self._epoch = torch.zeros(1, dtype=torch.long).share_memory_()  # workers see it change
+        self._epoch = torch.zeros(1, dtype=torch.long)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # workers see it change
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch[0] = epoch
@@ -181,8 +182,8 @@ class _Marked(IterableDataset[_Mark]):
     def _reader(self, place: dict[str, Any]) -> Iterator[Any]:
         if place.get("stream") is not None:
             self.rows.load_state_dict(place["stream"])
-            return iter(self.rows)
-        rows = iter(self.rows)
+            place = {}
+        rows: Iterator[Any] = iter(self.rows)
         for _ in range(place.get("number", 0) * self.batch_size):  # no other way to get there
             next(rows, None)
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from logging import getLogger
 from typing import Any
@@ -56,9 +57,27 @@ class Loop(Evaluating, Optimizing, Saving):
 
     def _rows(self, loader: Any) -> int | None:
         try:
-            return self.num_examples(loader)  # type: ignore[attr-defined,no-any-return]
+            return self.num_examples(loader)
         except (TypeError, NotImplementedError):
             return None
+
+    def _begin_state(self, plan: Plan, trial: Any) -> None:
+        from enfold.train.callbacks import TrainerState
+
+        self.state = TrainerState()
+        self.state.is_hyper_param_search = trial is not None
+        self.state.train_batch_size = self._train_batch_size
+        self.state.compute_steps(self.args, plan.steps)
+        self.state.init_training_references(self, plan.steps, plan.epochs, trial)
+
+    def _prepare(self, plan: Plan) -> None:
+        """Have model, optimizer and schedule ready for the first step."""
+        raise NotImplementedError("Trainer._prepare")
+
+    def _hand_over(self, loader: Any) -> None:
+        for name in ("model", "optimizer", "lr_scheduler"):
+            setattr(self.callback_handler, name, getattr(self, name))
+        self.callback_handler.train_dataloader = loader
 
     # ---- an epoch --------------------------------------------------------------------------------
     def _epoch(self, epoch: int, loader: Any, plan: Plan, ignore_keys: list[str] | None,
@@ -122,10 +141,6 @@ class Loop(Evaluating, Optimizing, Saving):
             self.lr_scheduler.step()
         self.model_wrapped.zero_grad()
         self.state.global_step += 1
-
-    def _by_metric(self) -> bool:
-        """Whether the schedule goes by a metric of evaluation."""
-        return isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
 
     # ---- between steps ---------------------------------------------------------------------------
     def _log_evaluate_save(self, loader: Any, ignore_keys: list[str] | None, start: float) -> None:
@@ -192,7 +207,7 @@ class Loop(Evaluating, Optimizing, Saving):
     # ---- counts ----------------------------------------------------------------------------------
     def _count_tokens(self, inputs: Any) -> None:
         name = getattr(self.model, "main_input_name", "input_ids")
-        if not isinstance(inputs, dict) or name not in inputs:
+        if not isinstance(inputs, Mapping) or name not in inputs:
             return
         self.progress.flos += float(self.floating_point_ops(inputs))
         if not _counts(self.args):

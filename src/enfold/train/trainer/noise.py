@@ -23,8 +23,9 @@ class Noise:
             return
         find = getattr(self.model, "get_input_embeddings", None)
         if find is None:
-            raise ConfigError(f"neftune_noise_alpha is {self.alpha}, but {type(self.model).__name__}"
-                              " has no get_input_embeddings() to add the noise to. Do: leave it out")
+            raise ConfigError(f"neftune_noise_alpha is {self.alpha}, but "
+                              f"{type(self.model).__name__} has no get_input_embeddings() to add "
+                              "the noise to. Do: leave it out")
         self.hook = find().register_forward_hook(self._add)
 
     def __exit__(self, *error: object) -> None:

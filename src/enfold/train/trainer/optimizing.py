@@ -30,7 +30,7 @@ class Optimizing(Core):
             make, options = self.optimizer_cls_and_kwargs
             self.optimizer = make(groups, **options)
         else:
-            self.optimizer = make_optimizer(self.args, groups)
+            self.optimizer = make_optimizer(self.args, groups, model)
         return self.optimizer
 
     def _groups(self, model: nn.Module) -> list[dict[str, Any]]:
@@ -61,6 +61,14 @@ class Optimizing(Core):
 
         return get_decay_parameter_names(model)
 
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: Any, model: nn.Module | None = None
+                                     ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+        """The class and settings of the optimizer that `args.optim` names."""
+        from enfold.train.optim.make import get_optimizer_cls_and_kwargs
+
+        return get_optimizer_cls_and_kwargs(args, model)
+
     # ---- what it is about ------------------------------------------------------------------------
     def get_num_trainable_parameters(self) -> int:
         """How many numbers are trained."""
@@ -85,7 +93,13 @@ class Optimizing(Core):
         return self.optimizer
 
     def _get_learning_rate(self) -> float:
-        scheduler = self.lr_scheduler
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        if self._by_metric():  # which may not have been asked yet
             return float(self.optimizer.param_groups[0]["lr"])
-        return float(scheduler.get_last_lr()[0])
+        return float(self.lr_scheduler.get_last_lr()[0])
+
+    def _by_metric(self) -> bool:
+        """Whether the schedule goes by a metric of evaluation."""
+        from enfold.train.greedy import GreedyLR
+
+        return isinstance(self.lr_scheduler,
+                          (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR))

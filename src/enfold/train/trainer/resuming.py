@@ -51,13 +51,11 @@ class Progress:
         return batches
 
     def _opened(self, loader: Any) -> Iterator[Any]:
-        if not self.done:
-            return iter(loader)
-        if hasattr(loader, "load_state_dict"):
+        knows = hasattr(loader, "load_state_dict")
+        if self.done and knows:
             loader.load_state_dict(self.data or {"batches": self.done})
-            return iter(loader)
-        batches = iter(loader)
-        for _ in range(self.done):
+        batches: Iterator[Any] = iter(loader)
+        for _ in range(0 if knows else self.done):
             next(batches, None)
         return batches
 
@@ -89,7 +87,7 @@ def rng_state() -> dict[str, Any]:
     """The generators of python, numpy, torch and CUDA, under the names of rng_state.pth."""
     found = {"python": random.getstate(), "numpy": np.random.get_state(),
              "cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available():
         found["cuda"] = torch.cuda.get_rng_state()
     return found
 
@@ -112,6 +110,7 @@ def _set_epoch(loader: Any, epoch: int) -> None:
     batch_sampler = getattr(loader, "batch_sampler", None)
     for part in (loader, batch_sampler, getattr(loader, "sampler", None),
                  getattr(batch_sampler, "sampler", None), getattr(loader, "dataset", None)):
-        if hasattr(part, "set_epoch"):
-            part.set_epoch(epoch)
+        follow = getattr(part, "set_epoch", None)
+        if follow is not None:
+            follow(epoch)
             return

@@ -36,15 +36,11 @@ class Saving(Core):
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save")
 
-    def push_to_hub(self, commit_message: str | None = "End of training", **kwargs: Any) -> Any:
-        """Upload; the Trainer says how."""
-        raise NotImplementedError("Trainer.push_to_hub")
-
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(self.model, folder, state_dict)
-        tokenizer = self.processing_class or getattr(self.data_collator, "tokenizer", None)
+        tokenizer: Any = self.processing_class or getattr(self.data_collator, "tokenizer", None)
         if hasattr(tokenizer, "save_pretrained"):
             tokenizer.save_pretrained(folder)
         torch.save(self.args, folder / ARGUMENTS)

@@ -14,6 +14,8 @@ from enfold.train.trainer.core import Batch
 from enfold.train.trainer.outputs import PredictionOutput
 from enfold.train.trainer.trainer import Trainer
 
+DEFAULT_LENGTH = 20  # what max_length means where it is not said
+
 
 class Seq2SeqTrainer(Trainer):
     """A Trainer whose predictions are generated, with `args.predict_with_generate`.
@@ -65,19 +67,18 @@ class Seq2SeqTrainer(Trainer):
     def prediction_step(self, model: nn.Module, inputs: Batch, prediction_loss_only: bool,
                         ignore_keys: list[str] | None = None, **gen_kwargs: Any
                         ) -> tuple[Tensor | None, Any, Any]:
-        """(loss, generated ids, labels) of a batch; ids and labels padded to the same length."""
+        """(loss, generated ids, labels) of a batch."""
         if not self.args.predict_with_generate or prediction_loss_only:
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
         options = gen_kwargs or self._gen_kwargs
         ids = self.model.generate(**self._to_generate(inputs), **options)
-        length = self._length(options, ids)
-        ids, labels = self._pad(ids, length), inputs.get("labels")
+        ids, labels = self._pad(ids), inputs.get("labels")
         loss = None
         if labels is not None:
             with torch.no_grad(), self.compute_loss_context_manager():
                 loss = self.compute_loss(model, inputs).detach().mean()
-            labels = self._pad(labels, length)
+            labels = self._pad(labels)
         return loss, ids, labels
 
     def _to_generate(self, inputs: Batch) -> Batch:
@@ -89,15 +90,13 @@ class Seq2SeqTrainer(Trainer):
             made += ["decoder_input_ids", "decoder_attention_mask"]
         return {name: value for name, value in inputs.items() if name not in made}
 
-    def _length(self, options: dict[str, Any], ids: Tensor) -> int:
+    def _pad(self, tensor: Tensor) -> Tensor:
+        """Ids filled up with the pad token to the length that the generation config allows."""
         config = self.model.generation_config
-        new = options.get("max_new_tokens", getattr(config, "max_new_tokens", None))
-        if new is not None:
-            return max(int(new) + 1, ids.shape[-1])
-        longest = options.get("max_length", getattr(config, "max_length", None)) or 0
-        return max(int(longest), ids.shape[-1])
-
-    def _pad(self, tensor: Tensor, length: int) -> Tensor:
+        longest, new = getattr(config, "max_length", None), getattr(config, "max_new_tokens", None)
+        length = longest or DEFAULT_LENGTH
+        if tensor.shape[-1] >= length:
+            length = 0 if new is None else new + 1
         if tensor.shape[-1] >= length:
             return tensor
         rest = tensor.new_full((tensor.shape[0], length - tensor.shape[-1]), self._pad_id())

@@ -186,7 +186,8 @@ def _loss_of(outputs: Any, inputs: Mapping[str, Any]) -> Tensor:
                              f"{list(inputs)}. Do: give labels in the data (args.label_names says "
                              "what they are called), or override Trainer.compute_loss")
         return outputs["loss"]  # type: ignore[no-any-return]
-    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+    loss: Tensor = outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+    return loss
 
 
 def _nothing(outputs: Any) -> Tensor:

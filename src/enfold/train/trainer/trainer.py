@@ -96,9 +96,8 @@ class Trainer(Loop, hub.Hub, search.Search):
         """A new model of `model_init`, given the trial if it takes one."""
         import inspect
 
-        assert self.model_init is not None  # noqa: S101 - for mypy
-        takes = len(inspect.signature(self.model_init).parameters)
-        model = self.model_init(trial) if takes else self.model_init()
+        make: Any = self.model_init
+        model = make(trial) if inspect.signature(make).parameters else make()
         if model is None:
             raise ConfigError("model_init returned None, expected a model. Do: return it")
         return model
@@ -131,7 +130,7 @@ class Trainer(Loop, hub.Hub, search.Search):
 
         if hasattr(self.processing_class, "pad"):
             return DataCollatorWithPadding(self.processing_class)
-        return default_data_collator  # type: ignore[no-any-return]
+        return default_data_collator
 
     def _check(self) -> None:
         args = self.args
@@ -182,11 +181,6 @@ class Trainer(Loop, hub.Hub, search.Search):
         """Take a callback, or the first of a class, out."""
         self.callback_handler.remove_callback(callback)
 
-    def _hand_over(self, loader: Any) -> None:
-        for name in ("model", "optimizer", "lr_scheduler"):
-            setattr(self.callback_handler, name, getattr(self, name))
-        self.callback_handler.train_dataloader = loader
-
     # ---- training --------------------------------------------------------------------------------
     def train(self, resume_from_checkpoint: str | os.PathLike[str] | bool | None = None,
               trial: Any = None, ignore_keys_for_eval: list[str] | None = None,
@@ -225,7 +219,7 @@ class Trainer(Loop, hub.Hub, search.Search):
         if asked is None or asked is False:
             return None
         if asked is not True:
-            return os.fspath(asked)
+            return str(os.fspath(asked))
         last = get_last_checkpoint(self.args.output_dir)
         if last is None:
             raise CheckpointError(f"resume_from_checkpoint=True, but {self.args.output_dir} has no "
@@ -244,15 +238,6 @@ class Trainer(Loop, hub.Hub, search.Search):
         elif placed:
             self._device = next(home for home in homes if home.type not in ("cpu", "meta")) \
                 if homes - {torch.device("cpu")} else target
-
-    def _begin_state(self, plan: Plan, trial: Any) -> None:
-        from enfold.train.callbacks import TrainerState
-
-        self.state = TrainerState()
-        self.state.is_hyper_param_search = trial is not None
-        self.state.train_batch_size = self._train_batch_size
-        self.state.compute_steps(self.args, plan.steps)
-        self.state.init_training_references(self, plan.steps, plan.epochs, trial)
 
     def _prepare(self, plan: Plan) -> None:
         """Have model, optimizer and schedule ready for the first step."""
