@@ -149,3 +149,12 @@ def test_record_batches_are_taken_too() -> None:
         assert repr(View(FEATURES, name).batch(batch)) == repr(View(FEATURES, name).batch(TABLE))
     assert View(FEATURES).rows(batch) == TABLE.to_pylist()
     assert View(FEATURES).row(batch.slice(1, 1)) == TABLE.to_pylist()[1]
+
+
+def test_a_batch_knows_which_lists_were_touched() -> None:
+    batch = View(FEATURES).map_batch(TABLE)
+    assert batch["a"] == [1, 2, 3] and batch["b"] == ["x", "y", "z"] and not batch.untouched("c")
+    assert batch.untouched("a") and batch.untouched("b")
+    batch["a"][1] = 5
+    batch["b"] = ["x", "y"]
+    assert not batch.untouched("a") and not batch.untouched("b")

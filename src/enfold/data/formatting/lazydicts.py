@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from operator import is_
 from typing import Any, Self
 
 
@@ -70,3 +71,21 @@ class LazyRow(LazyDict):
 
 class LazyBatch(LazyDict):
     """A batch: a dict of columns."""
+
+    def __init__(self, data: dict[str, Any], keys_to_format: Iterable[str],
+                 format: Callable[[str], Any]) -> None:
+        super().__init__(data, keys_to_format, format)
+        self._decoded: dict[str, list[Any]] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        first = key in self.keys_to_format
+        value = super().__getitem__(key)
+        if first and isinstance(value, list):
+            self._decoded[key] = value.copy()
+        return value
+
+    def untouched(self, key: str) -> bool:
+        """Whether a list has in it the very objects that it was decoded to."""
+        before, now = self._decoded.get(key), self.data.get(key)
+        return before is not None and isinstance(now, list) and len(now) == len(before) \
+            and all(map(is_, now, before))

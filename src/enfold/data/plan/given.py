@@ -115,7 +115,9 @@ def run_batch(call: Call, view: View, table: pa.Table, start: int) -> Outcome:
     alone = view.is_table or is_frame(result)
     if not isinstance(batch, LazyBatch) or call.input_columns is not None:
         return Outcome(columns_of_batch(call, batch, result), {}, set(), False, alone)
-    altered = dict(changed_columns(batch))
+    features: Any = view.features or {}
+    altered = {name: values for name, values in changed_columns(batch).items()
+               if not (name in features and is_leaf(features[name]) and batch.untouched(name))}
     removed = set(table.column_names) - set(batch.data)
     same = result is batch
     columns = {} if same else columns_of_batch(call, batch, result)
