@@ -86,7 +86,7 @@ class Csv:
             return self.load(library, cache)[-1]
 
         return Operation(name, self.count, 2., partial(load, datasets), partial(load, enfold.data),
-                         lambda: pacsv.read_csv(self.path).num_rows)
+                         lambda: pacsv.read_csv(self.path).num_rows, wall=True)
 
     def iterate(self, name: str) -> Operation:
         return Operation(name, self.count, 13., **self.both(last), limit=lambda: last(

@@ -3,8 +3,8 @@
 1,000,000 rows; --rows N for fewer, --only TEXT for the operations whose names have it in them.  The
 limit is plain pyarrow, Python or torch doing the same.  Every map is given a function that is new
 to both libraries and every load a new cache, so that no cache helps; results have to be equal.
-"beside" is what a ratio is against: datasets where nothing else is said.  Rows with processes are
-wall time.  "written" is what each process wrote to files, in MB: theirs, ours.
+"beside" is what a ratio is against: datasets where nothing else is said.  Loading and what
+has processes are wall time.  "written" is what each process wrote to files, in MB: theirs, ours.
 """
 
 from __future__ import annotations
