@@ -6,11 +6,14 @@ No torch at import: AutoConfig needs none, AutoModel... load it when they make a
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from enfold.config import Config
-from enfold.errors import ConfigError
-from enfold.files import HubOptions
+from enfold.errors import ConfigError, FileMissing
+from enfold.files import HubOptions, resolve
 from enfold.models.configs import PreTrainedConfig, auto_config, config_class, read_values
 from enfold.models.registry import FAMILIES, find_architecture, get_family
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from enfold.model.base import PreTrainedModel
 
 PathLike = str | os.PathLike[str]
+ADAPTER = "adapter_config.json"
 
 
 class AutoConfig:
@@ -61,10 +65,18 @@ class _AutoModel:
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: PathLike, *args: Any,
                         **kwargs: Any) -> Any:
-        """A checkpoint's model with this head; arguments as `PreTrainedModel.from_pretrained`."""
+        """A checkpoint's model with this head; arguments as `PreTrainedModel.from_pretrained`.
+
+        Of an adapter's folder or repository: its base model with the adapter on it.
+        """
         if args:
             raise TypeError(f"{cls.__name__}.from_pretrained takes one positional argument, the "
                             "name or path")
+        adapter = find_adapter(pretrained_model_name_or_path, kwargs)
+        if adapter is not None:
+            model, where = base_of(cls, adapter, pretrained_model_name_or_path, kwargs)
+            model.load_adapter(pretrained_model_name_or_path, **asdict(where))
+            return model
         config = kwargs.get("config")
         if not isinstance(config, Config):
             hub = HubOptions.pop(dict(kwargs))
@@ -118,6 +130,108 @@ AutoModelForTextEncoding = _auto("AutoModelForTextEncoding", "EncoderModel", "Mo
 AutoModelForPreTraining = _auto("AutoModelForPreTraining", "ForPreTraining",
                                 "ForConditionalGeneration", "MTModel", "ForMaskedLM", "ForCausalLM",
                                 "LMHeadModel")
+
+
+class AutoPeftModel:
+    """A PeftModel of an adapter's folder or repository: the base model comes from its config."""
+
+    auto: ClassVar[type[_AutoModel] | None] = None
+
+    def __init__(self) -> None:
+        name = type(self).__name__
+        raise TypeError(f"{name} is not made directly. Do: {name}.from_pretrained(name)")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: PathLike, adapter_name: str = "default",
+                        is_trainable: bool = False, config: Any = None, **kwargs: Any) -> Any:
+        """Load the base model and the adapter; further arguments are the base model's.
+
+        config: an adapter's configuration instead of the file's.  Embeddings that were resized
+        before training are resized here.
+        """
+        from enfold.adapt import PeftModel
+
+        name = pretrained_model_name_or_path
+        adapter = config or find_adapter(name, kwargs, search=True)
+        if adapter is None:
+            raise FileMissing(f"{name} has no adapter_config.json. Do: give a folder or repository "
+                              "of an adapter, or load the model with AutoModel")
+        model, where = base_of(cls.auto or _head_for(adapter), adapter, name, kwargs)
+        return PeftModel.from_pretrained(model, name, adapter_name, is_trainable, config,
+                                         **asdict(where))
+
+
+def find_adapter(name: PathLike, kwargs: Mapping[str, Any], *, search: bool = False) -> Any:
+    """The adapter's configuration of a folder or repository; None if it has none.
+
+    A repository is asked if it has no config.json, or with `search`.
+    """
+    folder, hub = Path(name), HubOptions.pop(dict(kwargs))
+    if folder.is_dir():
+        held = (folder / hub.subfolder / ADAPTER).is_file()
+    elif search or (kwargs.get("config") is None
+                    and resolve(name, "config.json", **asdict(hub), required=False) is None):
+        held = resolve(name, ADAPTER, **asdict(hub), required=False) is not None
+    else:
+        held = False
+    if not held:
+        return None
+    from enfold.adapt import PeftConfig
+
+    return PeftConfig.from_pretrained(name, **asdict(hub))
+
+
+def base_of(head: type[_AutoModel], adapter: Any, name: PathLike,
+            kwargs: dict[str, Any]) -> tuple[Any, HubOptions]:
+    """(the base model that an adapter names, where the adapter's files are)."""
+    from enfold.adapt.files import fit_embeddings, read_adapter
+
+    if not adapter.base_model_name_or_path:
+        raise ConfigError(f"{name}: adapter_config.json has no base_model_name_or_path. Do: load "
+                          "the base model, then PeftModel.from_pretrained(model, folder)")
+    where = HubOptions.pop(kwargs)
+    hub = asdict(where) | {"revision": adapter.revision, "subfolder": ""}
+    model = head.from_pretrained(adapter.base_model_name_or_path, **kwargs, **hub)
+    fit_embeddings(model, read_adapter(name, where))
+    return model, where
+
+
+def _head_for(adapter: Any) -> type[_AutoModel]:
+    """The Auto class for the task of an adapter, or for the class of its base model."""
+    if adapter.task_type is not None:
+        return TASKS[adapter.task_type]
+    title = (adapter.auto_mapping or {}).get("base_model_class", "")
+    found = find_architecture(title)
+    if found is None:
+        raise ConfigError("adapter_config.json has neither a task_type nor a base_model_class "
+                          f"known here, got {title!r}. Do: use AutoPeftModelForCausalLM or "
+                          "another one of a task")
+    return type(title, (_AutoModel,), {"suffixes": (found[1],)})
+
+
+TASKS = {"CAUSAL_LM": AutoModelForCausalLM, "SEQ_2_SEQ_LM": AutoModelForSeq2SeqLM,
+         "SEQ_CLS": AutoModelForSequenceClassification,
+         "TOKEN_CLS": AutoModelForTokenClassification,
+         "QUESTION_ANS": AutoModelForQuestionAnswering, "FEATURE_EXTRACTION": AutoModel}
+
+
+def _auto_peft(auto: type[_AutoModel]) -> type[AutoPeftModel]:
+    name = auto.__name__.replace("AutoModel", "AutoPeftModel")
+    doc = f"A PeftModel on {auto.__name__}."
+    return type(name, (AutoPeftModel,), {"auto": auto, "__module__": __name__, "__doc__": doc})
+
+
+AutoPeftModelForCausalLM = _auto_peft(AutoModelForCausalLM)
+AutoPeftModelForSeq2SeqLM = _auto_peft(AutoModelForSeq2SeqLM)
+AutoPeftModelForSequenceClassification = _auto_peft(AutoModelForSequenceClassification)
+AutoPeftModelForTokenClassification = _auto_peft(AutoModelForTokenClassification)
+AutoPeftModelForQuestionAnswering = _auto_peft(AutoModelForQuestionAnswering)
+
+
+class AutoPeftModelForFeatureExtraction(AutoPeftModel):
+    """A PeftModel on AutoModel."""
+
+    auto = AutoModel
 
 
 def architecture_class(name: str) -> Any:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,6 +110,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return load_file(path)
+
+
+def fit_embeddings(model: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Resize a base model's embeddings to what an adapter's file holds of them, if it does."""
+    table = model.get_input_embeddings().weight if hasattr(model, "get_input_embeddings") else None
+    for name in [name for name, tensor in model.named_parameters() if tensor is table]:
+        held = tensors.get(PREFIX + name)
+        if held is not None and held.shape[0] != table.shape[0]:
+            model.resize_token_embeddings(held.shape[0])
 
 
 def _tables(adapters: Adapters) -> dict[str, Tensor]:
