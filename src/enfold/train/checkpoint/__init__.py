@@ -1,5 +1,10 @@
 """Folders of checkpoints: written whole or not at all, found, and cleared away."""
 
-from enfold.train.checkpoint.folders import get_last_checkpoint, rotate_checkpoints, writing
+from enfold.train.checkpoint.folders import (
+    get_last_checkpoint,
+    remove,
+    rotate_checkpoints,
+    writing,
+)
 
-__all__ = ["get_last_checkpoint", "rotate_checkpoints", "writing"]
+__all__ = ["get_last_checkpoint", "remove", "rotate_checkpoints", "writing"]
