@@ -114,7 +114,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def fit_embeddings(model: Any, tensors: Mapping[str, Tensor]) -> None:
     """Resize a base model's embeddings to what an adapter's file holds of them, if it does."""
-    table = model.get_input_embeddings().weight if hasattr(model, "get_input_embeddings") else None
+    if not hasattr(model, "get_input_embeddings"):
+        return
+    table = model.get_input_embeddings().weight
     for name in [name for name, tensor in model.named_parameters() if tensor is table]:
         held = tensors.get(PREFIX + name)
         if held is not None and held.shape[0] != table.shape[0]:
