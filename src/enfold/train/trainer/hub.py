@@ -52,7 +52,7 @@ class Hub(Saving):
         fields: language, license, tags, model_name, finetuned_from, tasks, dataset_tags, dataset,
         dataset_args.
         """
-        from enfold.train.callbacks.card import model_card
+        from enfold.train.card import model_card
 
         if self.is_world_process_zero():
             text = model_card(self, **fields)
