@@ -105,7 +105,8 @@ class OlderNames(type):
         known: Mapping[str, Any] = getattr(cls, "__dataclass_fields__", {})
         check_limits(cls.__name__, given)
         given = {name: value for name, value in given.items() if name not in RETIRED}
-        newer = translate(cls.__name__, given, known)
+        folder = str(given.get("output_dir") or (args[0] if args else None) or "trainer_output")
+        newer = translate(cls.__name__, _with_owner(given, folder), known)
         unknown = [name for name in newer if name not in known]
         if unknown and not _takes_any(cls):
             raise unknown_arguments(cls.__name__, unknown, [*known, *OLDER])
@@ -122,7 +123,6 @@ def translate(owner: str, given: Mapping[str, Any], known: Mapping[str, Any]) ->
     """`given` with older spellings turned into newer ones; InputError where two contradict."""
     older = {name: value for name, value in given.items() if name in OLDER and name not in known}
     newer = {name: value for name, value in given.items() if name not in older}
-    _whole_repository_name(older, str(given.get("output_dir") or "trainer_output"))
     for name, value in older.items():
         rule = OLDER[name]
         if value in rule.unset:
@@ -150,12 +150,14 @@ def _joined(owner: str, name: str, rule: Older, value: Any, other: Any) -> Any:
     )
 
 
-def _whole_repository_name(older: dict[str, Any], output_dir: str) -> None:
-    """Join push_to_hub_organization and push_to_hub_model_id to one name."""
-    owner = older.pop("push_to_hub_organization", None)
+def _with_owner(given: Mapping[str, Any], output_dir: str) -> dict[str, Any]:
+    """`given` with push_to_hub_organization and push_to_hub_model_id joined to one name."""
+    owner = given.get("push_to_hub_organization")
+    rest = {name: value for name, value in given.items() if name != "push_to_hub_organization"}
     if owner is not None:
-        name = older.get("push_to_hub_model_id") or Path(output_dir).name
-        older["push_to_hub_model_id"] = name if "/" in name else f"{owner}/{name}"
+        name = given.get("push_to_hub_model_id") or Path(output_dir).name
+        rest["push_to_hub_model_id"] = name if "/" in name else f"{owner}/{name}"
+    return rest
 
 
 def adopt_redeclared(args: Any) -> None:
