@@ -33,6 +33,20 @@ class Outer(nn.Module):
         for name, child in self.named_children() if recurse else ():
             yield from child.named_buffers(join(prefix, name), remove_duplicate=remove_duplicate)
 
+    def get_submodule(self, target: str) -> Any:
+        """The module at a path."""
+        name, _, rest = target.partition(".")
+        if not target or name not in self._modules:
+            return super().get_submodule(target)
+        child = self._modules[name]
+        return child.get_submodule(rest) if rest and child is not None else child
+
+    def get_parameter(self, target: str) -> Any:
+        """The parameter of a name."""
+        name, _, rest = target.partition(".")
+        child = self._modules.get(name)
+        return super().get_parameter(target) if child is None else child.get_parameter(rest)
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
                         assign: bool = False) -> Any:
         missing: list[str] = []

@@ -95,12 +95,11 @@ def _orthogonal(delta: Any, first: Tensor, second: Tensor) -> None:
     if rank % 2:
         raise InputError(f"init_lora_weights='orthogonal' needs an even r, got {rank}. Do: give "
                          f"{rank + 1}")
-    rotation, _ = torch.linalg.qr(torch.randn(rank, rank, device=first.device))
-    even, odd = rotation[0::2], rotation[1::2]
-    inner = torch.randn(rank // 2, first.shape[1], device=first.device)
-    outer = torch.randn(rank // 2, second.shape[0], device=first.device)
-    first.copy_(odd.t() @ inner / 10)
-    second.copy_((even.t() @ outer / 10).t())
+    rotation, _ = torch.linalg.qr(torch.randn(rank, rank))
+    inner = torch.randn(first.shape[1], rank // 2) @ rotation[0::2]  # [I, r]
+    outer = torch.randn(rank // 2, second.shape[0]).t() @ rotation[1::2]  # [O, r]
+    first.copy_(inner.t() / 10)
+    second.copy_(outer / 10)
 
 
 def loftq(weight: Tensor, rank: int, loftq_bits: int = 4,
