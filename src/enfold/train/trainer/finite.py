@@ -42,8 +42,8 @@ def _place(model: nn.Module, inputs: Mapping[str, Any]) -> str:
         if not _finite(parameter):
             return f"the weight {name!r} is not finite"
     found: list[str] = []
-    watched = [module.register_forward_hook(_watch(name or type(model).__name__, found))
-               for name, module in model.named_modules() if isinstance(module, nn.Module)]
+    watched = [module.register_forward_hook(_watch(name, found))
+               for name, module in model.named_modules() if name and isinstance(module, nn.Module)]
     try:
         with torch.no_grad():
             model(**inputs)

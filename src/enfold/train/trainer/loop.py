@@ -16,7 +16,7 @@ from enfold.train.trainer.finite import bad_gradient, bad_loss
 from enfold.train.trainer.optimizing import Optimizing
 from enfold.train.trainer.outputs import TrainOutput, speed_metrics
 from enfold.train.trainer.plan import Plan, make_plan
-from enfold.train.trainer.precision import clip
+from enfold.train.trainer.precision import clip, norm_of
 from enfold.train.trainer.resuming import Progress
 from enfold.train.trainer.saving import Saving
 
@@ -129,9 +129,10 @@ class Loop(Evaluating, Optimizing, Saving):
 
     def _update(self) -> None:
         self.precision.unscale(self.optimizer)
-        norm = clip(self.model_wrapped, self.args.max_grad_norm)
+        norm = norm_of(self.model_wrapped)
         if self.precision.scaler is None and not torch.isfinite(norm):
             raise bad_gradient(self.model, self.state.global_step + 1, norm)
+        clip(self.model_wrapped, self.args.max_grad_norm, norm)
         self.progress.grad_norm = norm
         self.call("on_pre_optimizer_step")
         stepped = self.precision.step(self.optimizer)
@@ -219,7 +220,7 @@ class Loop(Evaluating, Optimizing, Saving):
             seen = self.ranks.sum(seen.to(self._device))
         self.state.num_input_tokens_seen += int(seen)
 
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+    def floating_point_ops(self, inputs: Mapping[str, Any]) -> int:
         """Floating point operations of a step on these inputs: 6 per weight and token."""
         if hasattr(self.model, "floating_point_ops"):
             return int(self.model.floating_point_ops(inputs))

@@ -77,8 +77,13 @@ class Precision:
         return scale <= self.scaler.get_scale()
 
 
-def clip(model: nn.Module, limit: float) -> Tensor:
-    """Scale the gradients down to a norm of `limit` (0: leave them); the norm before."""
-    trained = [p for p in model.parameters() if p.grad is not None]
-    norm = nn.utils.clip_grad_norm_(trained, limit if limit > 0 else float("inf"))
+def norm_of(model: nn.Module) -> Tensor:
+    """The norm of all gradients."""
+    norm = nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
+def clip(model: nn.Module, limit: float, norm: Tensor) -> None:
+    """Scale gradients of this norm down to a norm of `limit`; 0 leaves them."""
+    if limit > 0:
+        nn.utils.clip_grads_with_norm_(model.parameters(), limit, norm)

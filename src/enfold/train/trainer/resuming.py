@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 
+from enfold.errors import CheckpointError
+
 PROGRESS = "progress.pt"
-SAVED = ("epoch", "done", "total", "logged", "since", "flos", "data", "epoch_rng")
+SAVED = ("epoch", "done", "total", "logged", "since", "flos", "spare", "data", "epoch_rng")
 
 
 class Progress:
     """The place of a run.
 
     epoch, and batches `done` in it on this rank; loss: summed since step `logged`; total: summed
-    before that, since step `since`.
+    before that, since step `since`.  spare: a checkpoint that is there only for being the best.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -30,6 +34,7 @@ class Progress:
         self.loss = torch.zeros((), device=device)
         self.total = self.flos = self.learning_rate = 0.0
         self.grad_norm: Any = 0.0
+        self.spare: str | None = None
         self.data: dict[str, Any] | None = None
         self.epoch_rng: dict[str, Any] | None = None
         self.rng: dict[str, Any] | None = None  # to set before the next batch is prepared
@@ -81,6 +86,18 @@ class Progress:
         """Go on after so many steps, of a checkpoint that says no more than that."""
         self.epoch, within = divmod(steps, epoch_steps)
         self.done, self.logged, self.since = within * accumulate, steps, steps
+
+
+def read_saved(path: Path, device: Any = "cpu") -> Any:
+    """What torch.save wrote: tensors, numbers, texts and the states of generators."""
+    core = np._core.multiarray  # type: ignore[attr-defined]
+    known = [core._reconstruct, np.ndarray, np.dtype, type(np.dtype(np.uint32))]
+    try:
+        with torch.serialization.safe_globals(known):
+            return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+        raise CheckpointError(f"{path} can't be read: {str(error)[:300]}. Do: resume from an older "
+                              "checkpoint of the run") from error
 
 
 def rng_state() -> dict[str, Any]:

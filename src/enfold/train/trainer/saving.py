@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from enfold.errors import CheckpointError, ConfigError
 from enfold.train.trainer.core import Core
 from enfold.train.trainer.plan import Plan
-from enfold.train.trainer.resuming import PROGRESS, Progress, rng_state
+from enfold.train.trainer.resuming import PROGRESS, Progress, read_saved, rng_state
 from enfold.train.trainer.weights import load_weights, save_weights
 
 _log = getLogger(__name__)
@@ -25,7 +24,7 @@ class Saving(Core):
     """`save_model`, checkpoints, and going on from them."""
 
     progress: Progress
-    _spare: str | None  # a checkpoint that exists only because it was the best
+    _stale: str | None = None  # a checkpoint that goes when the next is written
 
     def save_model(self, output_dir: str | os.PathLike[str] | None = None,
                    _internal_call: bool = False) -> None:
@@ -56,7 +55,7 @@ class Saving(Core):
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         """Write `checkpoint-<step>`: whole, or not at all."""
         from enfold.train.callbacks.state import exported
-        from enfold.train.checkpoint import rotate_checkpoints, writing
+        from enfold.train.checkpoint import remove, rotate_checkpoints, writing
 
         self.store_flos()
         run, step = self._run_dir(trial), self.state.global_step
@@ -70,7 +69,10 @@ class Saving(Core):
             self._write(Path(staging))
         if self.args.world_size > 1:
             self.ranks.barrier()
+        stale, self._stale = self._stale, None
         if self.args.should_save:
+            if stale is not None:
+                remove(stale)
             rotate_checkpoints(output_dir=str(run), save_total_limit=self.args.save_total_limit,
                                best_model_checkpoint=self.state.best_model_checkpoint)
 
@@ -113,14 +115,14 @@ class Saving(Core):
         for name, part in ((OPTIMIZER, self.optimizer), (SCHEDULER, self.lr_scheduler),
                            (SCALER, self.precision.scaler)):
             if part is not None and (folder / name).is_file():
-                part.load_state_dict(_read(folder / name, self._device))
+                part.load_state_dict(read_saved(folder / name, self._device))
             elif part is not None and name != SCALER:
                 _log.warning("%s has no %s: that begins anew", folder, name)
         rng = folder / f"rng_state{suffix}.pth"
-        self.progress.rng = _read(rng, "cpu") if rng.is_file() else None
+        self.progress.rng = read_saved(rng, "cpu") if rng.is_file() else None
         place = folder / PROGRESS.replace(".", f"{suffix}.")
         if place.is_file():
-            self.progress.load_state_dict(_read(place, "cpu"))
+            self.progress.load_state_dict(read_saved(place, "cpu"))
         else:
             self.progress.guess(self.state.global_step, plan.epoch_steps, plan.accumulate)
         if args.ignore_data_skip:
@@ -185,12 +187,10 @@ class Saving(Core):
             self.control.should_save = best
         if not best or by_best or not self.args.load_best_model_at_end:
             return
-        old, self._spare = self._spare, None
+        self._stale, self.progress.spare = self.progress.spare, None
         if not self.control.should_save:
             self.control.should_save = True
-            self._spare = str(self._run_dir() / f"checkpoint-{self.state.global_step}")
-        if old is not None and self.args.should_save:
-            shutil.rmtree(old, ignore_errors=True)
+            self.progress.spare = str(self._run_dir() / f"checkpoint-{self.state.global_step}")
 
     def _end_checkpoints(self) -> None:
         """Load the best model, and delete what `save_total_limit` no longer allows."""
@@ -203,11 +203,3 @@ class Saving(Core):
         if self.args.should_save and best is not None and self.args.save_total_limit == 1:
             rotate_checkpoints(output_dir=str(self._run_dir()), save_total_limit=1,
                                best_model_checkpoint=best, only_best=True)
-
-
-def _read(path: Path, device: Any) -> Any:
-    try:
-        return torch.load(path, map_location=device, weights_only=False)
-    except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path} can't be read: {error}. Do: resume from an older "
-                              "checkpoint of the run") from error

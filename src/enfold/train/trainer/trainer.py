@@ -66,7 +66,8 @@ class Trainer(Loop, hub.Hub, search.Search):
         self.args = args = TrainingArguments("tmp_trainer") if args is None else args
         set_seed(args.seed, deterministic=args.full_determinism)
         self.processing_class = _one_of(processing_class, tokenizer)
-        self.model_init, self.model = model_init, self._first_model(model, model_init)
+        self.model_init = model_init
+        self.model = self._first_model(model, model_init)
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         self.compute_loss_func, self.compute_metrics = compute_loss_func, compute_metrics
         self.preprocess_logits_for_metrics = preprocess_logits_for_metrics
@@ -107,7 +108,7 @@ class Trainer(Loop, hub.Hub, search.Search):
         self._train_batch_size = self.args.train_batch_size
         self._eval_dataloaders, self._signature_columns = {}, None
         self._created_lr_scheduler, self._scaled = False, False
-        self._feed, self._ghosts, self._spare = None, set(), None
+        self._feed, self._ghosts = None, set()
         self._device = torch.device(self.args.device)
         self.current_gradient_accumulation_steps = self.args.gradient_accumulation_steps
         self.hp_search_backend = self.hp_name = self._trial = None
