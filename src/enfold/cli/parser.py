@@ -14,6 +14,7 @@ EXAMPLES = """\
   enfold chat --model ./my-chat-model
   enfold info bert-base-uncased
   enfold cache prune --limit 50GB
+  enfold launch --nproc-per-node 4 train.py --learning_rate 3e-5
 """
 
 
@@ -44,6 +45,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = build()
     args, extra = parser.parse_known_args(argv[:split])
     extra_texts = [*extra, *argv[split + 1:]]
+    if args.command == "launch" and not extra:
+        args.arguments += argv[split:]
+        return args
     unknown = [word for word in extra if word.startswith("-") and word != "-"]
     if unknown or (extra_texts and args.command != "run"):
         parser.prog += f" {args.command}"
@@ -69,7 +73,9 @@ def build() -> Parser:
         ("chat", "talk with a model, streaming", chat),
         ("info", "what a model is: family, spec, parameters, memory, files", info),
         ("env", "versions, hardware, caches and settings, for a bug report", env),
+        ("plot", "loss and metric curves of a training run", plot),
         ("cache", "the results of maps and filters that are kept on disk", cache),
+        ("launch", "a training script on several processes or machines (torchrun)", launch),
     ):
         arguments(commands.add_parser(name, help=summary, parents=[shared],
                                       description=summary[0].upper() + summary[1:] + "."))
@@ -110,6 +116,21 @@ def env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def plot(parser: argparse.ArgumentParser) -> None:
+    """enfold plot RUN."""
+    parser.add_argument("run", metavar="RUN",
+                        help="the output_dir of a run, a checkpoint, or a trainer_state.json")
+    parser.add_argument("--metric", metavar="NAME", action="append",
+                        help="draw this, such as grad_norm or eval_f1 (default: losses and "
+                             "metrics); may be repeated")
+    parser.add_argument("--out", "-o", metavar="PNG",
+                        help="where the picture goes (default: RUN/curves.png, if matplotlib is "
+                             "installed)")
+    parser.add_argument("--text", action="store_true", help="draw in the terminal only")
+    parser.add_argument("--width", type=int, metavar="N",
+                        help="characters in a line (default: the terminal's)")
+
+
 def cache(parser: argparse.ArgumentParser) -> None:
     """enfold cache ls | rm KEY ... | verify [KEY ...] | prune."""
     shared = Parser(add_help=False)
@@ -138,6 +159,26 @@ def cache(parser: argparse.ArgumentParser) -> None:
                            "cache's limit)")
     trim.add_argument("--unused", metavar="DAYS", type=float,
                       help="remove what was not used for so many days")
+
+
+def launch(parser: argparse.ArgumentParser) -> None:
+    """enfold launch [--nproc-per-node N] SCRIPT [ARGUMENT ...]."""
+    parser.add_argument("--nproc-per-node", "-n", metavar="N",
+                        help="processes on this machine: a number, gpu, cpu or auto (default: one "
+                             "for each GPU, or one)")
+    parser.add_argument("--nnodes", default="1", metavar="N",
+                        help="machines, or MIN:MAX of them (default: %(default)s)")
+    parser.add_argument("--rdzv-endpoint", metavar="HOST:PORT",
+                        help="where several machines meet: the same on all")
+    parser.add_argument("--rdzv-id", default="enfold", metavar="ID",
+                        help="a name of the run, the same on all machines (default: %(default)s)")
+    parser.add_argument("--max-restarts", type=int, default=0, metavar="N",
+                        help="start all processes again so often when one fails (default: 0); the "
+                             "script resumes with resume_from_checkpoint")
+    parser.add_argument("--module", action="store_true", help="SCRIPT is the name of a module")
+    parser.add_argument("script", metavar="SCRIPT", help="a Python script")
+    parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER,
+                        help="its arguments")
 
 
 def model_arguments(parser: argparse.ArgumentParser, default: str = "") -> None:

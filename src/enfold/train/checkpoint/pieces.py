@@ -27,6 +27,7 @@ from enfold.errors import CheckpointError
 
 WEIGHTS, OPTIMIZER = "pytorch_model_fsdp_0", "optimizer_0"
 STATE, GROUPS = "state.", "param_groups"
+AS_GIVEN = {"flatten_state_dict": False, "flatten_sharded_tensors": False}  # the keys are ours
 
 
 # ---- weights -------------------------------------------------------------------------------------
@@ -139,11 +140,11 @@ def _room(entry: Any, weight: Tensor) -> Any:
 def _write(state: dict[str, Any], folder: Path) -> None:
     with warnings.catch_warnings():  # that there is only one process
         warnings.simplefilter("ignore")
-        save(state, checkpoint_id=folder, planner=DefaultSavePlanner(flatten_state_dict=False))
+        save(state, checkpoint_id=folder, planner=DefaultSavePlanner(**AS_GIVEN))
 
 
 def _read(state: dict[str, Any], folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         load(state, checkpoint_id=folder,
-             planner=DefaultLoadPlanner(flatten_state_dict=False))
+             planner=DefaultLoadPlanner(**AS_GIVEN))
