@@ -143,3 +143,13 @@ def test_whole_state_goes_round(folder):
         other.load_state_dict({**model.state_dict(), "nowhere.weight": torch.ones(1)})
     assert list(model.state_dict()) == list(other.state_dict())
     assert {key for key, _ in model.named_parameters()} <= set(model.state_dict())
+
+
+def test_unknown_options_of_saving(folder):
+    model = adapt.PeftModel.from_pretrained(fresh("llama", "ForCausalLM").ours, folder)
+    with pytest.raises(TypeError, match="unknown argument 'safe_serialisation'.*nearest"):
+        model.save_pretrained(folder, safe_serialisation=False)
+    with pytest.raises(ValueError, match="there is no adapter 'other'"):
+        model.save_pretrained(folder, selected_adapters=["other"])
+    with pytest.raises(TypeError, match="unknown argument 'revison'"):
+        adapt.PeftModel.from_pretrained(fresh("llama", "ForCausalLM").ours, folder, revison="x")

@@ -11,38 +11,54 @@ from torch import Tensor
 
 from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import CONFIG
-from enfold.adapt.files import PREFIX, adapter_state, entries, write_adapter
-from enfold.files import atomic_folder_write, push_to_hub, read_json, write_json
+from enfold.adapt.files import PREFIX, adapter_state, entries, read_adapter, write_adapter
+from enfold.adapt.lora.convert import from_original
+from enfold.errors import unknown_arguments
+from enfold.files import HubOptions, atomic_folder_write, push_to_hub, read_json, write_json
+
+ARGUMENTS = ("safe_serialization", "selected_adapters", "save_embedding_layers", "is_main_process",
+             "state_dict", "push_to_hub", "path_initial_model_for_weight_conversion")
 
 
 def save_adapters(adapters: Adapters, save_directory: str | os.PathLike[str], *,
                   safe_serialization: bool = True, selected_adapters: Sequence[str] | None = None,
                   save_embedding_layers: bool | str = "auto", is_main_process: bool = True,
                   state_dict: Mapping[str, Tensor] | None = None, push_to_hub: bool = False,
+                  path_initial_model_for_weight_conversion: str | os.PathLike[str] | None = None,
                   **upload: Any) -> None:
     """Write adapter_config.json and the weights, for all adapters or the selected ones.
 
     save_embedding_layers: also the base model's embeddings; "auto": if their number is not that of
     the base model's folder.  state_dict: a PeftModel's state to take the tensors from.
+    path_initial_model_for_weight_conversion: where the adapter was saved before training, to write
+    one for the original base; see `lora.convert`.
     safe_serialization=False writes a torch pickle.  push_to_hub uploads; `upload` are its options.
     """
     if not is_main_process:
         return
+    if upload and not push_to_hub:
+        raise unknown_arguments("save_pretrained of adapters", upload, ARGUMENTS)
     for name in selected_adapters or adapters.configs:
-        adapters.check(name)
-        folder = Path(save_directory) / ("" if name == "default" else name)
         embeddings = (_resized(adapters, name) if save_embedding_layers == "auto"
                       else bool(save_embedding_layers))
         tensors = adapter_state(adapters, name, embeddings=embeddings)
         if state_dict is not None:
             tensors = _taken(adapters, name, tensors, state_dict)
-        with atomic_folder_write(folder) as staging:
+        config = adapters.configs[name].copy()
+        if (start := path_initial_model_for_weight_conversion) is not None:
+            config, tensors = from_original(config, tensors, read_adapter(start, HubOptions()),
+                                            str(start))
+        config.inference_mode = True
+        with atomic_folder_write(Path(save_directory) / folder_of(name)) as staging:
             write_adapter(Path(staging), tensors, safe=safe_serialization)
-            config = adapters.configs[name].copy()
-            config.inference_mode = True
             write_json(Path(staging) / CONFIG, config.to_dict())
     if push_to_hub:
         _upload(Path(save_directory), upload)
+
+
+def folder_of(name: str) -> str:
+    """The folder of an adapter below the one that is saved to."""
+    return "" if name == "default" else name
 
 
 def _resized(adapters: Adapters, name: str) -> bool:
