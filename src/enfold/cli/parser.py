@@ -13,6 +13,7 @@ EXAMPLES = """\
   enfold run question-answering --model M --set question="Who wrote it?" --file page.txt --whole
   enfold chat --model ./my-chat-model
   enfold info bert-base-uncased
+  enfold plot ./my-run
   enfold cache prune --limit 50GB
   enfold launch --nproc-per-node 4 train.py --learning_rate 3e-5
 """

@@ -144,10 +144,9 @@ def parse_log_history(log_history: Sequence[Mapping[str, Any]]
         values = {name.removeprefix("eval_"): value for name, value in log.items()
                   if name != "total_flos"}
         numbers = {_title(name): value for name, value in values.items() if name not in ASIDE}
+        results = {"Loss": numbers.pop("Loss"), **numbers}
         rows.append({"Training Loss": loss, "Epoch": log.get("epoch"), "Step": log.get("step"),
-                     "Validation Loss": numbers["Loss"],
-                     **{name: value for name, value in numbers.items() if name != "Loss"}})
-        results = numbers
+                     "Validation Loss": results["Loss"], **numbers})
     return rows, results
 
 
