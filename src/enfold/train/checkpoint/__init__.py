@@ -1,5 +1,6 @@
 """Folders of checkpoints: written whole or not at all, found, and cleared away."""
 
+from enfold.train.checkpoint.background import Writer
 from enfold.train.checkpoint.folders import (
     get_last_checkpoint,
     remove,
@@ -7,4 +8,4 @@ from enfold.train.checkpoint.folders import (
     writing,
 )
 
-__all__ = ["get_last_checkpoint", "remove", "rotate_checkpoints", "writing"]
+__all__ = ["Writer", "get_last_checkpoint", "remove", "rotate_checkpoints", "writing"]

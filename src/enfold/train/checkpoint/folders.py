@@ -25,6 +25,7 @@ from pathlib import Path
 
 from enfold.errors import CheckpointError
 from enfold.files.atomic import STAGING, sweep_staging, sync_file, sync_folder
+from enfold.train.checkpoint.background import Writer
 from enfold.train.parallel.together import agreed, barrier, first_of_machine
 
 _log = getLogger(__name__)
@@ -34,31 +35,38 @@ STATE = "trainer_state.json"  # written last by every Trainer
 
 
 @contextmanager
-def writing(folder: str | os.PathLike[str], rank: int = 0, world_size: int = 1) -> Iterator[Path]:
+def writing(folder: str | os.PathLike[str], rank: int = 0, world_size: int = 1,
+            writer: Writer | None = None) -> Iterator[Path]:
     """A staging folder for all ranks that becomes `folder` when the block ends well on each.
 
-    After an error, or a kill, `folder` is what it was.
+    After an error, or a kill, `folder` is what it was.  writer: its work of rank 0 is done before
+    the folder gets its name, which may be after the block.
     """
-    folder = Path(folder)
+    folder, writer = Path(folder), writer or Writer()
     staging = agreed(_staging(folder) if rank == 0 else None, world_size)
     staging.mkdir(parents=True, exist_ok=True)  # on machines that share no disk
     try:
         yield staging
-        _flush(staging)
+        if rank:
+            _flush(staging)
     except BaseException:
+        writer.forget()
         if world_size == 1:  # others may be writing still; theirs goes with the next save
             shutil.rmtree(staging, ignore_errors=True)
         raise
     barrier(world_size)
     if rank == 0:
-        publish(staging, folder)
+        writer.do(lambda: publish(staging, folder))
+    if writer.background:
+        return
     barrier(world_size)
-    if first_of_machine() and staging.is_dir():
+    if first_of_machine() and staging.is_dir():  # a machine that has a disk of its own
         publish(staging, folder)
 
 
 def publish(staging: Path, folder: Path) -> None:
-    """Give a complete staging folder its name, in place of an older one."""
+    """Flush a complete staging folder to disk and give it its name, in place of an older one."""
+    _flush(staging)
     aside = folder.with_name(ASIDE + folder.name)
     if folder.exists():
         if aside.exists():
@@ -119,15 +127,16 @@ def rotate_checkpoints(output_dir: str, save_total_limit: int | None,
     if not save_total_limit or save_total_limit < 1:
         return
     found = checkpoints(output_dir)
-    if found:
-        latest = max(found, key=lambda path: (path / STATE).stat().st_mtime_ns)
-        found = [*(path for path in found if path != latest), latest]
+    latest = max(found, key=lambda path: (path / STATE).stat().st_mtime_ns, default=None)
     best = None if best_model_checkpoint is None else Path(best_model_checkpoint).absolute()
-    kept = [path for path in found if path.absolute() == best]
-    rest = [path for path in found if path.absolute() != best]
-    room = max(save_total_limit - len(kept), 0 if only_best else 1)
-    for path in rest[:max(len(rest) - room, 0)]:
-        remove(path)
+    kept = {path for path in found
+            if path.absolute() == best or (path == latest and not only_best)}
+    for path in reversed(found):
+        if len(kept) < save_total_limit:
+            kept.add(path)
+    for path in found:
+        if path not in kept:
+            remove(path)
 
 
 def _staging(folder: Path) -> Path:
