@@ -27,7 +27,8 @@ def test_fits_the_original_base(options, tmp_path):
     with torch.no_grad():
         wanted = model(**inputs).logits
         again = fresh("llama", "ForCausalLM")
-        close(adapt.PeftModel.from_pretrained(again.ours, tmp_path / "end")(**inputs).logits, wanted)
+        ours = adapt.PeftModel.from_pretrained(again.ours, tmp_path / "end")
+        close(ours(**inputs).logits, wanted)
         theirs = peft.PeftModel.from_pretrained(again.theirs, tmp_path / "end")
         close(wanted, theirs(**inputs).logits)
 

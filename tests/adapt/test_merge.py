@@ -96,3 +96,26 @@ def test_unload_is_the_base():
     assert set(dict(pair.ours.named_parameters())) == set(dict(fresh("qwen2",
                                                                      "ForCausalLM").ours
                                                                .named_parameters()))
+
+
+def test_switching_takes_a_merged_one_out():
+    pair, model = build("llama")
+    model.add_adapter("other", adapt.LoraConfig(target_modules=["k_proj", "v_proj"]))
+    model.set_adapter("other")
+    shake(model)
+    wanted = run(model, pair)
+    model.set_adapter("default")
+    model.base_model.merge_adapter()
+    model.set_adapter("other")
+    close(run(model, pair), wanted)
+
+
+def test_dora_merges_alone():
+    pair, model = build("llama", use_dora=True)
+    model.add_adapter("other", adapt.LoraConfig(target_modules=["v_proj"]))
+    model.set_adapter(["other", "default"])
+    shake(model)
+    before = run(model, pair)
+    with pytest.raises(NotImplementedError, match="Dora adapter 'default' is merged alone"):
+        model.merge_and_unload()
+    close(run(model, pair), before)

@@ -32,6 +32,7 @@ class Delta:
     """
 
     changes_input = False  # whether `before` does something
+    alone = False  # whether no other may be merged with it: its change depends on the base weight
     frozen: tuple[str, ...] = ()  # parts that are not trained
 
     def __init__(self, layer: Adapted, name: str) -> None:
@@ -166,6 +167,16 @@ class Adapted(nn.Module):
             if name in self.deltas and name not in self.merged:
                 self._change(self.deltas[name].merged, safe=safe)
                 self.merged.append(name)
+
+    def check_merge(self, names: tuple[str, ...]) -> None:
+        """Raise if these adapters can't be in the weight at once."""
+        held = {name: self.deltas[name] for name in (*self.merged, *names) if name in self.deltas}
+        for name, delta in held.items():
+            if delta.alone and len(held) > 1:
+                raise NotImplementedError(
+                    f"the {type(delta).__name__} adapter {name!r} is merged alone, got "
+                    f"{', '.join(held)} for one layer. Do: merge_and_unload it, then load the "
+                    "other")
 
     def unmerge(self) -> None:
         """Take the merged adapters out again, the last first."""

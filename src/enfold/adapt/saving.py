@@ -39,6 +39,7 @@ def save_adapters(adapters: Adapters, save_directory: str | os.PathLike[str], *,
     if upload and not push_to_hub:
         raise unknown_arguments("save_pretrained of adapters", upload, ARGUMENTS)
     for name in selected_adapters or adapters.configs:
+        adapters.check(name)
         embeddings = (_resized(adapters, name) if save_embedding_layers == "auto"
                       else bool(save_embedding_layers))
         tensors = adapter_state(adapters, name, embeddings=embeddings)

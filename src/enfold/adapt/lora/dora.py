@@ -16,6 +16,8 @@ from enfold.adapt.lora.delta import EmbeddingLora, Lora
 class Dora(Lora):
     """DoRA on a linear layer."""
 
+    alone = True
+
     def make(self, config: LoraConfig) -> None:
         super().make(config)
         self.put("lora_magnitude_vector", nn.Parameter(self.norm().detach().clone()))
