@@ -1,7 +1,11 @@
 """Adapters: a few trained tensors beside a frozen model.  The names and files are peft's."""
 
 from enfold.adapt.adapters import Adapters
+from enfold.adapt.bottleneck import AdapterConfig
 from enfold.adapt.config import PeftConfig, PeftType, TaskType
+from enfold.adapt.ia3 import IA3Config
+from enfold.adapt.loha import LoHaConfig
+from enfold.adapt.lokr import LoKrConfig
 from enfold.adapt.lora.config import LoftQConfig, LoraConfig
 from enfold.adapt.lora.delta import Lora
 from enfold.adapt.make import (
@@ -16,9 +20,20 @@ from enfold.adapt.make import (
     set_peft_model_state_dict,
 )
 from enfold.adapt.model import PeftModel
+from enfold.adapt.prompts.config import (
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptEncoderReparameterizationType,
+    PromptTuningConfig,
+    PromptTuningInit,
+)
+from enfold.adapt.vera import VeraConfig
 
-__all__ = ["Adapters", "LoftQConfig", "Lora", "LoraConfig", "PeftConfig", "PeftModel",
-           "PeftModelForCausalLM", "PeftModelForFeatureExtraction", "PeftModelForQuestionAnswering",
+__all__ = ["AdapterConfig", "Adapters", "IA3Config", "LoHaConfig", "LoKrConfig", "LoftQConfig",
+           "Lora", "LoraConfig", "PeftConfig", "PeftModel", "PeftModelForCausalLM",
+           "PeftModelForFeatureExtraction", "PeftModelForQuestionAnswering",
            "PeftModelForSeq2SeqLM", "PeftModelForSequenceClassification",
-           "PeftModelForTokenClassification", "PeftType", "TaskType", "get_peft_model",
+           "PeftModelForTokenClassification", "PeftType", "PrefixTuningConfig",
+           "PromptEncoderConfig", "PromptEncoderReparameterizationType", "PromptTuningConfig",
+           "PromptTuningInit", "TaskType", "VeraConfig", "get_peft_model",
            "get_peft_model_state_dict", "set_peft_model_state_dict"]

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from enfold.adapt.config import LayerConfig, PeftConfig
 from enfold.adapt.kept import Kept, find_kept
 from enfold.adapt.layer import Adapted
+from enfold.adapt.prompts.run import Prompt, make_tokens
 from enfold.adapt.registry import get_method
 from enfold.adapt.rows import Rows
 from enfold.adapt.targets import find_targets, place
@@ -30,6 +31,9 @@ class Adapters:
         self.configs: dict[str, Any] = {}
         self.layers: dict[str, Adapted] = {}
         self.kept: dict[str, Kept] = {}
+        self.prompts = nn.ModuleDict()  # virtual tokens of the methods on the inputs
+        self.shared: dict[str, dict[str, Tensor]] = {}  # adapter -> what its layers share
+        self.wrapped = False  # whether something around the model can add to its inputs
         self.active: tuple[str, ...] = ()
         self.enabled = True
         self.rows = Rows()
@@ -49,17 +53,21 @@ class Adapters:
         need not.
         """
         self._check_name(name)
-        if not isinstance(config, LayerConfig):
+        if config.is_prompt_learning and not self.wrapped:
             raise InputError(f"{type(config).__name__} acts on the inputs, not on layers. Do: use "
                              "get_peft_model")
-        method = get_method(config.peft_type)
-        assert method.build is not None
-        found = find_targets(self.model, config, method, strict=strict)
-        kept = find_kept(self.model, config.modules_to_save or [], frozenset(optional))
+        method, whole = get_method(config.peft_type), getattr(config, "modules_to_save", None)
+        found = (find_targets(self.model, config, method, strict=strict)
+                 if isinstance(config, LayerConfig) else {})
+        kept = find_kept(self.model, whole or [], frozenset(optional))
+        if config.is_prompt_learning:
+            self.prompts[name] = make_tokens(self.model, config, method.tokens)
+        if method.shared is not None:
+            self.shared[name] = method.shared(config, found)
         self.configs[name] = config
         for path, module in found.items():
             layer = self._layer(path, module)
-            layer.deltas[name] = method.build(layer, name, config, path)
+            layer.deltas[name] = method.build(layer, name, config, path)  # type: ignore[misc]
         for path, module in kept.items():
             self._kept(path, module).add(name)
         self._train(name, False)
@@ -92,6 +100,9 @@ class Adapters:
                 del keeper.modules_to_save[name]
                 if not len(keeper.modules_to_save):
                     place(self.model, path, self.kept.pop(path).original_module)
+        if name in self.prompts:
+            del self.prompts[name]
+        self.shared.pop(name, None)
         del self.configs[name]
         left = tuple(other for other in self.active if other != name)
         self.set_active(left or tuple(self.configs)[:1])
@@ -124,6 +135,9 @@ class Adapters:
         for name in chosen:
             self.check(name)
         self.active = chosen
+        for layer in self.layers.values():
+            if set(layer.merged) - set(chosen):
+                layer.unmerge()
         self.freeze()
         for name in chosen if train else ():
             if not self.configs[name].inference_mode:
@@ -131,7 +145,7 @@ class Adapters:
 
     def freeze(self) -> None:
         """Train nothing."""
-        for parameter in self.model.parameters():
+        for parameter in (*self.model.parameters(), *self.prompts.parameters()):
             parameter.requires_grad_(False)
 
     def require_grad(self, name: str, wanted: bool = True) -> None:
@@ -148,6 +162,19 @@ class Adapters:
         for keeper in self.kept.values():
             if name in keeper.modules_to_save:
                 keeper.modules_to_save[name].requires_grad_(wanted)
+        if name in self.prompts:
+            self.prompts[name].requires_grad_(wanted)
+
+    def prompt(self) -> Prompt | None:
+        """What the active adapter puts before the inputs, if it does."""
+        names = [name for name in self.active if name in self.prompts] if self.enabled else []
+        if len(names) > 1 or (names and self.rows.get() is not None):
+            raise InputError(f"the adapters {', '.join(names)} put tokens before the inputs: "
+                             "expected one of them, for all rows of a batch. Do: set_adapter to "
+                             "one")
+        if not names:
+            return None
+        return Prompt(self.model, self.configs[names[0]], self.prompts[names[0]])  # type: ignore[arg-type]
 
     def biases(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of the base model's biases that an adapter trains."""
@@ -199,6 +226,11 @@ class Adapters:
             tuple(names)
         for name in chosen:
             self.check(name)
+            if name in self.prompts:
+                raise NotImplementedError(f"adapter {name!r} puts tokens before the inputs and "
+                                          "can't be merged into weights. Do: keep the adapter")
+        for layer in self.layers.values():
+            layer.check_merge(chosen)
         shared = Counter(id(weight) for module in self.model.modules()
                          if isinstance(weight := module._parameters.get("weight"), nn.Parameter))
         for layer in self.layers.values():

@@ -110,6 +110,11 @@ class PeftConfig:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / CONFIG, self.to_dict())
 
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The ends of our names of layers to act on without target_modules; empty: the method's."""
+        return ()
+
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: PathLike, **kwargs: Any) -> Any:
         """Read adapter_config.json of a folder or Hub repository; other arguments set fields.

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from enfold.adapt.adapters import Adapters
+from enfold.adapt.prompts.files import virtual_entries, virtual_given
+from enfold.adapt.registry import get_method
 from enfold.errors import CheckpointError, FileMissing, nearest
 from enfold.files import HubOptions, resolve
 from enfold.files.safetensors import write_safetensors
@@ -24,6 +26,7 @@ from enfold.weights.paths import join
 
 WEIGHTS, PICKLE = "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."
+OUTSIDE = "base_model."  # of methods on the inputs, and of what layers share
 PathLike = str | os.PathLike[str]
 
 
@@ -47,6 +50,11 @@ def entries(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
 
 def _own(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
     """`entries` without the base model's biases."""
+    yield from virtual_entries(adapters, name)
+    method, config = get_method(adapters.configs[name].peft_type), adapters.configs[name]
+    for part, tensor in adapters.shared.get(name, {}).items():
+        if method.saves_shared(config):
+            yield f"{OUTSIDE}{part}", f"{OUTSIDE}{part}.{name}", tensor
     for path, layer in adapters.layers.items():
         for leaf, tensor in layer.deltas[name].tensors() if name in layer.deltas else ():
             part, _, rest = leaf.partition(".")
@@ -56,12 +64,14 @@ def _own(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
         if name not in keeper.modules_to_save:
             continue
         for leaf, tensor in keeper.modules_to_save[name].state_dict(keep_vars=True).items():
-            yield (f"{PREFIX}{path}.{leaf}", f"{PREFIX}{path}.modules_to_save.{name}.{leaf}",
+            start = OUTSIDE if name in adapters.prompts else PREFIX
+            yield (f"{start}{path}.{leaf}", f"{PREFIX}{path}.modules_to_save.{name}.{leaf}",
                    tensor)
 
 
 def load_state(adapters: Adapters, name: str, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy the tensors of a file into an adapter; raises unless they fit."""
+    tensors = virtual_given(adapters, name, tensors, source)
     places = adapter_state(adapters, name)
     own = {id(tensor) for other in adapters.configs for _, _, tensor in _own(adapters, other)}
     base = {f"{PREFIX}{path}": tensor for path, tensor in adapters.model.state_dict(

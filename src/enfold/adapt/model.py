@@ -46,6 +46,7 @@ class PeftModel(Outer):
                  **options: Any) -> None:
         super().__init__()
         self.base_model = Tuner(model)
+        self.training = self.base_model.training = model.training
         self.add_adapter(adapter_name, peft_config, **options)
         self.set_adapter(adapter_name)
 
@@ -59,7 +60,7 @@ class PeftModel(Outer):
                  **kwargs: Any) -> Any:
         """The base model's generate.  adapter_names: an adapter for each row of the batch."""
         with self._rows(adapter_names):
-            return self.get_base_model().generate(*args, **kwargs)  # type: ignore[operator]
+            return self.base_model.generate(*args, **kwargs)  # type: ignore[operator, union-attr]
 
     @contextmanager
     def _rows(self, names: Sequence[str] | None) -> Iterator[None]:
@@ -117,6 +118,8 @@ class PeftModel(Outer):
             name = getattr(self.get_base_model(), "name_or_path", "")
             peft_config.base_model_name_or_path = name if isinstance(name, str) else ""
         self.adapters.add(adapter_name, peft_config, strict=strict, optional=self.heads)
+        if self.adapters.prompts:
+            self.prompt_encoder = self.adapters.prompts
         if not autocast_adapter_dtype:
             self.adapters.cast_as_base(adapter_name)
 

@@ -8,12 +8,12 @@ is loaded when the method is first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from enfold.adapt.config import PeftConfig, PeftType
 from enfold.errors import ConfigError, nearest
@@ -28,19 +28,27 @@ Build = Callable[[Any, str, Any, str], "Delta"]
 class Method:
     """A method.
 
-    build: None for methods on the inputs.  defaults: the ends of our names of the layers it acts
-    on when target_modules is None.  layers: the kinds of layers it can act on.
+    build: None for methods on the inputs, which have `tokens` instead, the class of their virtual
+    tokens.  defaults: the ends of our names of the layers it acts on when target_modules is None.
+    layers: the kinds of layers it can act on.  shared: makes what all its layers share, part ->
+    tensor, of the configuration and the layers; saves_shared: whether that is in the file.
     """
 
     config: type[PeftConfig]
     build: Build | None = None
     defaults: tuple[str, ...] = ("attn.q", "attn.v", "attn.qkv", "cross.q", "cross.v")
     layers: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding)
+    tokens: Any = None
+    shared: Callable[[Any, Mapping[str, nn.Module]], dict[str, Tensor]] | None = None
+    saves_shared: Callable[[Any], bool] = bool
 
 
 METHODS: dict[PeftType, Method] = {}
 FILES = {
-    PeftType.LORA: "lora.delta", PeftType.IA3: "ia3",
+    PeftType.LORA: "lora.delta", PeftType.IA3: "ia3", PeftType.PROMPT_TUNING: "prompts.run",
+    PeftType.PREFIX_TUNING: "prompts.run", PeftType.P_TUNING: "prompts.run",
+    PeftType.BOTTLENECK: "bottleneck", PeftType.LOHA: "loha", PeftType.LOKR: "lokr",
+    PeftType.VERA: "vera",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace as replaced
 from typing import Any
 
 from torch import nn
@@ -27,7 +28,8 @@ def find_targets(model: nn.Module, config: LayerConfig, method: Method, *, stric
     wanted, title = getattr(config, field), type(config).__name__
     layers = dict(candidates(model))
     if wanted is None:
-        wanted = usual(model, layers, method, title)
+        wanted = usual(model, layers, replaced(method, defaults=config.usual or method.defaults),
+                       title)
         setattr(config, field, wanted)
     if isinstance(wanted, str):
         everything = wanted.lower() == ALL_LINEAR

@@ -18,9 +18,16 @@ class Tuner(Outer):
         super().__init__()
         self.model = model
         self.adapters = Adapters.of(model) or Adapters(model)
+        self.adapters.wrapped = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model(*args, **kwargs)
+        prompt = self.adapters.prompt()
+        return (self.model if prompt is None else prompt.forward)(*args, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's generate, with what the active adapter puts before the prompt."""
+        prompt: Any = self.adapters.prompt() or self.model
+        return prompt.generate(*args, **kwargs)
 
     @property
     def peft_config(self) -> dict[str, Any]:
