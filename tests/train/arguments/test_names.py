@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import enfold
 from enfold.errors import ArgumentError, InputError
 from enfold.train.arguments import Seq2SeqTrainingArguments, TrainingArguments
-from enfold.train.arguments.limits import LIMITS, RETIRED
+from enfold.train.arguments.limits import LIMITS, RETIRED, SCRIPTS, TOLD, _warn_once
 from enfold.train.arguments.older import OLDER
 
 LIST = """
@@ -151,6 +154,7 @@ def test_a_subclass_may_declare_an_older_name() -> None:
     assert Mine("o").activation_checkpointing is True
     assert Mine("o", gradient_checkpointing=False).activation_checkpointing is False
     assert Mine("o", no_cuda=True, extra=4).use_cpu
+    assert "secret" not in repr(Mine("o", hub_token="secret"))
     with pytest.raises(ArgumentError, match="extraa"):
         Mine("o", extraa=1)
 
@@ -159,7 +163,8 @@ OTHERS: dict[str, object] = {
     "fp16_opt_level": "O2", "mp_parameters": "x", "past_index": 0, "ray_scope": "all",
     "tpu_num_cores": 8, "half_precision_backend": "apex", "fp16_backend": "apex",
     "optim_target_modules": "all-linear", "skip_memory_metrics": False, "_n_gpu": 4,
-    "debug": "underflow_overflow", "project": "mine",
+    "debug": "underflow_overflow", "project": "mine", "save_safetensors": False,
+    "hub_strategy": "checkpoint",
 }  # fmt: skip
 
 
@@ -167,7 +172,29 @@ OTHERS: dict[str, object] = {
 def test_what_is_not_implemented_raises_by_name(name: str) -> None:
     value = OTHERS.get(name, True)
     with pytest.raises(NotImplementedError, match=f"{name}=.*not implemented: .*Leave {name} out"):
+        Seq2SeqTrainingArguments("o", **{name: value})
+
+
+@pytest.mark.parametrize("name", sorted(TOLD))
+def test_what_has_no_effect_is_told_once(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    _warn_once.cache_clear()
+    value = {True: False, False: True, None: 2}[TOLD[name].accepted[0]]
+    for _ in range(2):
         TrainingArguments("o", **{name: value})
+    assert caplog.text.count(f"{name}={value} has no effect: ") == 1
+
+
+def test_every_field_takes_effect_or_is_in_a_table() -> None:
+    """A field is read by name somewhere in the package, outside of where it is declared."""
+    declared = {"learning.py", "feedback.py", "machine.py", "setters.py", "limits.py", "older.py"}
+    package = Path(enfold.__file__).parent
+    files = [*(package / "train").rglob("*.py"), *(package / "cli").rglob("*.py")]
+    text = "\n".join(f.read_text() for f in files if f.name not in declared)
+    aliases = {rule.new: name for name, rule in OLDER.items()}
+    for field in dataclasses.fields(Seq2SeqTrainingArguments):
+        names = "|".join({field.name, aliases.get(field.name, field.name)})
+        read = re.search(rf"""\.({names})\b|["']({names})["']""", text)
+        assert read or field.name in (*LIMITS, *TOLD, *SCRIPTS), f"nothing reads {field.name}"
 
 
 def test_an_unknown_name_names_its_neighbours() -> None:

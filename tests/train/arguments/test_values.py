@@ -68,6 +68,7 @@ def test_defaults_follow_from_others() -> None:
         ({"per_device_train_batch_size": 0}, "expected a number of at least 1"),
         ({"learning_rate": "1e-4"}, "learning_rate='1e-4'; expected a number"),
         ({"dataloader_prefetch_factor": 2}, "set dataloader_num_workers to 1 or more"),
+        ({"tf32": True, "use_cpu": True}, "tf32=True on cpu; it is for NVIDIA GPUs"),
         ({"log_level": "loud"}, "log_level='loud'; expected one of"),
         ({"train_sampling_strategy": "best"}, "expected one of .'random'"),
         ({"lr_scheduler_kwargs": "{bad"}, "give a dict or a JSON file"),

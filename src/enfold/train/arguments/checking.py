@@ -14,9 +14,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from enfold.errors import InputError
 from enfold.train.arguments.feedback import LOG_LEVELS
-from enfold.train.arguments.limits import check_limits
+from enfold.train.arguments.limits import check_limits, tell
 from enfold.train.arguments.names import (
     DebugOption,
     FSDPOption,
@@ -73,6 +75,8 @@ def prepare(args: Place) -> None:
     _check_together(args)
     _check_accelerate(args)
     check_limits(type(args).__name__, vars(args))
+    tell(type(args).__name__, vars(args))
+    _set_tf32(args)
 
 
 def bad(args: Place, got: str, expected: str) -> InputError:
@@ -155,8 +159,7 @@ def _fill(args: Place) -> None:
 def _reporters(given: str | list[str] | None) -> list[str]:
     """Names of reporters; `all` stays a word, for the callbacks to say which are installed."""
     if given is None:
-        board = find_spec("tensorboard") or find_spec("tensorboardX")
-        return ["tensorboard"] if board else []
+        return ["tensorboard"] if find_spec("tensorboard") else []
     names = [given] if isinstance(given, str) else list(given)
     return [] if names == ["none"] else names
 
@@ -210,6 +213,16 @@ def _check_together(args: Place) -> None:
             f"dataloader_prefetch_factor={args.dataloader_prefetch_factor}, no loader workers",
             "set dataloader_num_workers to 1 or more",
         )
+
+
+def _set_tf32(args: Place) -> None:
+    """Allow or forbid TF32 products in this process, as `tf32` says."""
+    if args.tf32 is None:
+        return
+    if args.tf32 and args.device.type != "cuda":
+        raise bad(args, f"tf32=True on {args.device.type}", "it is for NVIDIA GPUs; leave it out")
+    torch.backends.cuda.matmul.allow_tf32 = args.tf32
+    torch.backends.cudnn.allow_tf32 = args.tf32
 
 
 def _check_accelerate(args: Place) -> None:

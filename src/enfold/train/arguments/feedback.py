@@ -78,7 +78,9 @@ class FeedbackFields(LearningFields):
     push_to_hub: bool = arg(False, "Upload the model whenever it is saved.")
     hub_model_id: str | None = arg(None, "The repository (default: the name of output_dir).")
     hub_strategy: HubStrategy | str = arg("every_save", "What is uploaded, and when.")
-    hub_token: str | None = arg(None, "The token to upload with (default: the one logged in).")
+    hub_token: str | None = arg(
+        None, "The token to upload with (default: the one logged in).", shown=False
+    )
     hub_private_repo: bool | None = arg(None, "Make a new repository private.")
     hub_always_push: bool = arg(False, "Upload though the last upload is still running.")
     hub_revision: str | None = arg(None, "The branch to upload to.")

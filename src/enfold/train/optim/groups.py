@@ -28,11 +28,10 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The trainable parameters in two groups: with `weight_decay` and without."""
     decaying = set(get_decay_parameter_names(model))
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups = [
+    return [
         {"params": [p for n, p in trained if n in decaying], "weight_decay": weight_decay},
         {"params": [p for n, p in trained if n not in decaying], "weight_decay": 0.0},
     ]
-    return [group for group in groups if group["params"]]
 
 
 def _in_norm(modules: dict[str, nn.Module], name: str) -> bool:
