@@ -139,4 +139,5 @@ def _has_length(loader: Any) -> bool:
 
 
 def _is_terminal(bar: Any) -> bool:
-    return bool(getattr(bar.fp, "isatty", bool)()) or not hasattr(bar, "fp")
+    isatty = getattr(getattr(bar, "fp", None), "isatty", None)
+    return isatty is not None and bool(isatty())

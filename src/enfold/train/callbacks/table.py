@@ -45,9 +45,10 @@ class EvaluationTable:
 
 
 def shown(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The metrics without epoch and speed."""
-    return {name: value for name, value in metrics.items()
-            if name != "epoch" and not name.endswith(SPEEDS) and not isinstance(value, str)}
+    """The metrics without epoch and speed, the losses first."""
+    found = {name: value for name, value in metrics.items()
+             if name != "epoch" and not name.endswith(SPEEDS) and not isinstance(value, str)}
+    return dict(sorted(found.items(), key=lambda pair: not pair[0].endswith("loss")))
 
 
 def _short(name: str) -> str:

@@ -37,7 +37,7 @@ class DataCollatorForWholeWordMask(DataCollatorForLanguageModeling):
         for number, picked in enumerate(chosen):
             start = ids.shape[1] - len(rows[number]["input_ids"]) if left else 0
             places[number, [start + place for place in picked]] = True
-        dice = TorchDice(self.generator) if kind == "pt" else NumpyDice(self.generator)
+        dice = TorchDice(self.generator) if kind == "pt" else _FullDice(self.generator)
         batch["labels"] = as_kind(self._hidden(ids, places, dice), kind)
         return batch
 
@@ -75,3 +75,10 @@ class DataCollatorForWholeWordMask(DataCollatorForLanguageModeling):
         else:
             self.generator.shuffle(words)
         return words
+
+
+class _FullDice(NumpyDice):
+    """Draws of numpy, with an id drawn for places too that need none, as 4.57 does here."""
+
+    def ids(self, count: int, places: Bools) -> Ints:
+        return super().ids(count, np.ones_like(places)).reshape(places.shape)[places]
