@@ -17,7 +17,7 @@ WHOLE_457 = """
 import json, random, sys, torch, numpy as np
 from transformers import BertTokenizerFast, DataCollatorForWholeWordMask
 folder, side, texts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-tokenizer = BertTokenizerFast(folder + "/vocab.txt", do_lower_case=True)
+tokenizer = BertTokenizerFast(folder + "/vocab.txt", do_lower_case=True, padding_side=side)
 found = {}
 for kind in ("pt", "np"):
     for seed in (None, 5):
@@ -50,8 +50,6 @@ def test_words_of_rows_that_differ_in_length(tokenizers: Tokenizers) -> None:
 @pytest.mark.parametrize("seed", [None, 5])
 def test_whole_words_of_wordpiece(tokenizers: Tokenizers, seed: int | None, kind: str,
                                   whole_457: dict[str, Any]) -> None:
-    if tokenizers.ours.padding_side == "left":
-        pytest.skip("4.57 pads the chosen places on the tokenizer's side too: seen on the right")
     import random
 
     random.seed(1), torch.manual_seed(1), np.random.seed(1)
@@ -65,14 +63,15 @@ def test_whole_words_of_wordpiece(tokenizers: Tokenizers, seed: int | None, kind
 
 
 @pytest.fixture(scope="session")
-def whole_457(oracle457: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def whole_457(oracle457: Any, tokenizers: Tokenizers, tmp_path_factory: pytest.TempPathFactory
+              ) -> dict[str, Any]:
     import json
 
     from tests.train.collate.conftest import WORDS
 
     folder = tmp_path_factory.mktemp("vocabulary")
     (folder / "vocab.txt").write_text("\n".join(WORDS))
-    return oracle457(WHOLE_457, folder, "right", json.dumps(TEXTS))
+    return oracle457(WHOLE_457, folder, tokenizers.ours.padding_side, json.dumps(TEXTS))
 
 
 def test_masking_draws_what_was_asked(tokenizers: Tokenizers) -> None:
