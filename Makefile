@@ -1,4 +1,4 @@
-# make demo    rank real sentences with a trained model, no network needed at run time
+# make demo    rank real sentences with a trained model, then fine-tune it, without a network
 # make test    every test            make check   lint, types, layers, size
 # make bench   side by side with the peers, JSON and tables under benchmarks/results
 # make soak    500 runs of map(num_proc=2) where others hang (ARGS="--runs 100"), ten minutes
@@ -20,6 +20,7 @@ help:
 
 demo: .venv/.demo
 	@$(PY) examples/demo.py
+	@$(PY) examples/sentiment.py
 
 test: .venv/.test oracle
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) $(ARGS)

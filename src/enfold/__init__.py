@@ -62,6 +62,30 @@ _PLACES = {
         "get_dataset_default_config_name get_dataset_infos get_dataset_split_names "
         "interleave_datasets is_caching_enabled load_dataset load_dataset_builder "
         "load_from_disk set_eager split_dataset_by_node",
+    "enfold.train.trainer":
+        "EvalPrediction LabelSmoother Seq2SeqTrainer Trainer",
+    "enfold.train.arguments":
+        "IntervalStrategy SchedulerType Seq2SeqTrainingArguments TrainingArguments",
+    "enfold.train.callbacks":
+        "DefaultFlowCallback EarlyStoppingCallback PrinterCallback ProgressCallback "
+        "TrainerCallback TrainerControl TrainerState",
+    "enfold.train.collate":
+        "DataCollatorForCompletionOnlyLM DataCollatorForLanguageModeling "
+        "DataCollatorForMultipleChoice DataCollatorForPacking DataCollatorForSeq2Seq "
+        "DataCollatorForTokenClassification DataCollatorForWholeWordMask "
+        "DataCollatorWithFlattening DataCollatorWithPadding DefaultDataCollator "
+        "default_data_collator",
+    "enfold.train.parser": "EnfoldArgumentParser",
+    "enfold.train.schedules":
+        "get_constant_schedule get_constant_schedule_with_warmup "
+        "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_scheduler",
+    "enfold.adapt":
+        "AdapterConfig IA3Config LoHaConfig LoKrConfig LoftQConfig LoraConfig PeftConfig "
+        "PeftModel PeftModelForCausalLM PeftModelForFeatureExtraction "
+        "PeftModelForQuestionAnswering PeftModelForSeq2SeqLM "
+        "PeftModelForSequenceClassification PeftModelForTokenClassification PeftType "
+        "PrefixTuningConfig PromptEncoderConfig PromptTuningConfig TaskType VeraConfig "
+        "get_peft_model get_peft_model_state_dict set_peft_model_state_dict",
     "enfold.model.base": "PreTrainedModel",
     "enfold.models.configs": "PreTrainedConfig",
     "enfold.nn.outputs": "ModelOutput",
@@ -70,7 +94,7 @@ _PLACES = {
     "enfold.weights.convert_llama2c": "convert_llama2c",
 }  # fmt: skip
 _RENAMED = {"PretrainedConfig": "PreTrainedConfig", "DynamicCache": "Cache",
-            "EncoderDecoderCache": "Cache"}
+            "EncoderDecoderCache": "Cache", "HfArgumentParser": "EnfoldArgumentParser"}
 _HOME = {name: module for module, names in _PLACES.items() for name in names.split()}
 
 __all__ = sorted([*_HOME, *_RENAMED, "__version__"])
