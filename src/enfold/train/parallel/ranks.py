@@ -111,9 +111,9 @@ class Ranks:
         return sharding.no_sync(model)
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
+    def whole(self, model: nn.Module) -> Iterator[None]:
         """A context in which all weights are on each rank, to read and compute with."""
-        if self._wrapped is None or not self.sharded:
+        if self._wrapped is None or self._wrapped[0] is not model or not self.sharded:
             yield
             return
         from enfold.train.parallel import sharding

@@ -123,7 +123,14 @@ def shard(model: nn.Module, plan: Plan, device: torch.device) -> nn.Module:
                 fully_shard(part, **options)
         fully_shard(block, reshard_after_forward=plan.release, **options)
     fully_shard(shell, **options)
+    shell.register_forward_hook(_release)
     return shell
+
+
+def _release(shell: nn.Module, inputs: Any, outputs: Any) -> None:
+    """Let go of what a forward pass would keep for a backward pass that does not come."""
+    if not torch.is_grad_enabled() and isinstance(shell, FSDPModule):
+        shell.reshard()
 
 
 def units(shell: nn.Module, plan: Plan) -> list[nn.Module]:
