@@ -5,9 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import datasets
 import torch
-import transformers
 
 from enfold.data import Dataset
 from enfold.train.arguments import TrainingArguments
@@ -63,6 +61,9 @@ def ours(model: Any, folder: Any, data: list[dict[str, Any]], trainer: Any = Tra
 def theirs(model: Any, folder: Any, data: list[dict[str, Any]],
            options: dict[str, Any] | None = None, **arguments: Any) -> Any:
     """transformers' trainer, ready."""
+    import datasets
+    import transformers
+
     args = transformers.TrainingArguments(str(folder), **{**QUIET, **arguments})
     return transformers.Trainer(model, args, **{
         "train_dataset": datasets.Dataset.from_list(data), "data_collator": pad,

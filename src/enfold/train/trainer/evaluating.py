@@ -104,8 +104,8 @@ class Evaluating(Steps, Batches):
             kept.joined = args.eval_do_concat_batches
         self.callback_handler.eval_dataloader = dataloader
         _log.info("%s: batches of %d", description, args.eval_batch_size)
-        for inputs, last in _with_last(dataloader):
-            self._evaluate_batch(run, model, inputs, last, ignore_keys, dataloader)
+        for inputs, ghost, last in _with_last(dataloader):
+            self._evaluate_batch(run, model, inputs, last, ignore_keys, ghost)
             self.call("on_prediction_step")
         return self._ended(run, metric_key_prefix, dataloader)
 
@@ -117,15 +117,16 @@ class Evaluating(Steps, Batches):
                 model.to(dtype=dtype)
         self._place()
         model.eval()
+        if self.ranks.sharded and self.model_wrapped is not model:
+            model = self.model_wrapped
         if callable(getattr(self.optimizer, "eval", None)):
             self.optimizer.eval()
         return model  # type: ignore[no-any-return]
 
     def _evaluate_batch(self, run: _Run, model: nn.Module, inputs: Batch, last: bool,
-                        ignore_keys: list[str] | None, loader: Any) -> None:
+                        ignore_keys: list[str] | None, ghost: bool) -> None:
         loss, logits, labels = self.prediction_step(model, inputs, run.loss_only,
                                                     ignore_keys=ignore_keys)
-        ghost = self.args.world_size > 1 and getattr(loader, "is_ghost", bool)()
         rows = 0 if ghost else batch_rows(inputs) or 0
         if labels is not None and logits is not None and self.args.world_size > 1:
             logits, labels = (gathered(self.ranks, part, rows) for part in (logits, labels))
@@ -226,11 +227,13 @@ def _logits(outputs: Any, ignored: Iterable[str], skip: bool) -> Any:
     return parts[0] if len(parts) == 1 else parts
 
 
-def _with_last(batches: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
-    """Each batch, and whether it is the last."""
-    reader = iter(batches)
-    for batch in reader:
-        for following in reader:
-            yield batch, False
-            batch = following
-        yield batch, True
+def _with_last(loader: Any) -> Iterator[tuple[Any, bool, bool]]:
+    """Each batch, whether it is one that must not count, and whether it is the last."""
+    is_ghost = getattr(loader, "is_ghost", lambda: False)
+    held: tuple[Any, bool] | None = None
+    for batch in loader:
+        if held is not None:
+            yield *held, False
+        held = batch, is_ghost()
+    if held is not None:
+        yield *held, True

@@ -37,7 +37,7 @@ class Loop(Evaluating, Optimizing, Saving):
         plan = make_plan(self.args, loader, batch_size, self._rows(loader))
         self._begin_state(plan, trial)
         self._prepare(plan)
-        self.progress = Progress(self._device)
+        self.progress = Progress(self._device, batch_size * self.args.world_size)
         if checkpoint is not None:
             self._restore(checkpoint, plan)
         self._hand_over(loader)

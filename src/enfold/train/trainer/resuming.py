@@ -18,8 +18,8 @@ import torch
 
 from enfold.errors import CheckpointError
 
-PROGRESS = "progress.pt"
-SAVED = ("epoch", "done", "total", "logged", "since", "flos", "spare", "data", "epoch_rng")
+SAVED = ("epoch", "done", "total", "logged", "since", "flos", "spare", "width", "data",
+         "epoch_rng")
 
 
 class Progress:
@@ -29,7 +29,8 @@ class Progress:
     before that, since step `since`.  spare: a checkpoint that is there only for being the best.
     """
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(self, device: torch.device | str = "cpu", width: int = 1) -> None:
+        self.width = width  # rows of a batch, of all ranks
         self.epoch = self.done = self.logged = self.since = self.tokens_before = 0
         self.loss = torch.zeros((), device=device)
         self.total = self.flos = self.learning_rate = 0.0
@@ -58,7 +59,7 @@ class Progress:
     def _opened(self, loader: Any) -> Iterator[Any]:
         knows = hasattr(loader, "load_state_dict")
         if self.done and knows:
-            loader.load_state_dict(self.data or {"batches": self.done})
+            loader.load_state_dict({**(self.data or {}), "batches": self.done})
         batches: Iterator[Any] = iter(loader)
         for _ in range(0 if knows else self.done):
             next(batches, None)
@@ -81,6 +82,29 @@ class Progress:
         self.loss += state["loss"].to(self.loss.device)
         for name in SAVED:
             setattr(self, name, state[name])
+
+    def read(self, folder: Path, rank: int, world_size: int) -> bool:
+        """Go on from a checkpoint, of as many ranks or of others; False: it does not say where."""
+        files, width = sorted(folder.glob("progress*.pt")), self.width
+        if not files:
+            return False
+        same = len(files) == world_size
+        own = f"progress_{rank}.pt" if same and world_size > 1 else files[0].name
+        self.load_state_dict(read_saved(folder / own))
+        if not same:
+            self._merge([read_saved(path) for path in files], folder, rank, world_size)
+        self.done, self.width = self.done * self.width // width, width
+        return True
+
+    def _merge(self, states: list[dict[str, Any]], folder: Path, rank: int,
+               world_size: int) -> None:
+        """Take what other ranks had; none of them is there now."""
+        if self.data is not None and "workers" in self.data:
+            raise CheckpointError(f"{folder} was written by {len(states)} ranks that read a "
+                                  f"stream, and there are {world_size} now: where each stood does "
+                                  "not carry over. Do: resume on as many, or ignore_data_skip=True")
+        self.data = None
+        self.loss.fill_(sum(float(state["loss"]) for state in states) if rank == 0 else 0.0)
 
     def guess(self, steps: int, epoch_steps: int, accumulate: int) -> None:
         """Go on after so many steps, of a checkpoint that says no more than that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import torch
 
 from enfold.errors import CheckpointError, ConfigError
+from enfold.train.checkpoint import pieces
+from enfold.train.parallel.sharding import is_sharded
 from enfold.train.trainer.core import Core
 from enfold.train.trainer.plan import Plan
-from enfold.train.trainer.resuming import PROGRESS, Progress, read_saved, rng_state
+from enfold.train.trainer.resuming import Progress, read_saved, rng_state
 from enfold.train.trainer.weights import load_weights, save_weights
 
 _log = getLogger(__name__)
@@ -30,8 +33,9 @@ class Saving(Core):
                    _internal_call: bool = False) -> None:
         """Write the model, its tokenizer and the arguments, as `from_pretrained` reads them."""
         folder = self.args.output_dir if output_dir is None else os.fspath(output_dir)
+        state = self.ranks.full_state(self.model) if self.ranks.sharded else None
         if self.args.should_save:
-            self._save(folder)
+            self._save(folder, state)
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save")
 
@@ -39,6 +43,10 @@ class Saving(Core):
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(self.model, folder, state_dict)
+        self._save_beside(folder)
+
+    def _save_beside(self, folder: Path) -> None:
+        """Write what a model needs beside its weights."""
         tokenizer: Any = self.processing_class or getattr(self.data_collator, "tokenizer", None)
         if hasattr(tokenizer, "save_pretrained"):
             tokenizer.save_pretrained(folder)
@@ -81,20 +89,31 @@ class Saving(Core):
         raise NotImplementedError("Trainer.store_flos")
 
     def _write(self, folder: Path) -> None:
-        args = self.args
-        self.save_model(folder, _internal_call=True)
-        ranked = args.world_size > 1
-        suffix = f"_{args.process_index}" if ranked else ""
+        args, in_pieces = self.args, self.ranks.sharded and self.ranks.plan.pieces
+        if in_pieces:
+            pieces.save_weights(self.model, folder)
+            if args.should_save:
+                self._save_beside(folder)
+        else:
+            self.save_model(folder, _internal_call=True)
         if not args.save_only_model:
+            suffix = f"_{args.process_index}" if args.world_size > 1 else ""
             torch.save(rng_state(), folder / f"rng_state{suffix}.pth")
             torch.save(self.progress.state_dict(), folder / f"progress{suffix}.pt")
-            if args.should_save:
-                torch.save(self.optimizer.state_dict(), folder / OPTIMIZER)
-                torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULER)
-                if self.precision.scaler is not None:
-                    torch.save(self.precision.scaler.state_dict(), folder / SCALER)
-        if args.should_save:
+            self._write_optimizer(folder)
+        if args.should_save:  # last: with it a checkpoint is whole
             self.state.save_to_json(str(folder / STATE))
+
+    def _write_optimizer(self, folder: Path) -> None:
+        if self.ranks.sharded:
+            pieces.save_optimizer(self.model, self.optimizer, folder)
+        if not self.args.should_save:
+            return
+        if not self.ranks.sharded:
+            torch.save(self.optimizer.state_dict(), folder / OPTIMIZER)
+        torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULER)
+        if self.precision.scaler is not None:
+            torch.save(self.precision.scaler.state_dict(), folder / SCALER)
 
     def _stateful(self) -> list[Any]:
         from enfold.train.callbacks import ExportableState
@@ -105,29 +124,40 @@ class Saving(Core):
     # ---- reading ---------------------------------------------------------------------------------
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Read the weights of a checkpoint into the model."""
-        load_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+        folder, model = Path(resume_from_checkpoint), self.model if model is None else model
+        if (folder / pieces.WEIGHTS).is_dir():
+            pieces.load_weights(model, folder)
+            return
+        with pieces.taking_whole() if is_sharded(model) else nullcontext():
+            load_weights(model, folder)
 
     def _restore(self, checkpoint: str, plan: Plan) -> None:
         """Have optimizer, schedule, scaler, state and place as in the checkpoint."""
         folder, args = Path(checkpoint), self.args
         self._read_state(folder)
-        suffix = f"_{args.process_index}" if args.world_size > 1 else ""
-        for name, part in ((OPTIMIZER, self.optimizer), (SCHEDULER, self.lr_scheduler),
-                           (SCALER, self.precision.scaler)):
+        self._read_optimizer(folder)
+        for name, part in ((SCHEDULER, self.lr_scheduler), (SCALER, self.precision.scaler)):
             if part is not None and (folder / name).is_file():
                 part.load_state_dict(read_saved(folder / name, self._device))
-            elif part is not None and name != SCALER:
-                _log.warning("%s has no %s: that begins anew", folder, name)
+        suffix = f"_{args.process_index}" if args.world_size > 1 else ""
         rng = folder / f"rng_state{suffix}.pth"
-        self.progress.rng = read_saved(rng, "cpu") if rng.is_file() else None
-        place = folder / PROGRESS.replace(".", f"{suffix}.")
-        if place.is_file():
-            self.progress.load_state_dict(read_saved(place, "cpu"))
-        else:
+        self.progress.rng = read_saved(rng) if rng.is_file() else None
+        if not self.progress.read(folder, args.process_index, args.world_size):
             self.progress.guess(self.state.global_step, plan.epoch_steps, plan.accumulate)
         if args.ignore_data_skip:
             self.progress.done, self.progress.data = 0, None
         self.progress.tokens_before = self.state.num_input_tokens_seen
+
+    def _read_optimizer(self, folder: Path) -> None:
+        if (folder / pieces.OPTIMIZER).is_dir():
+            pieces.load_optimizer(self.model, self.optimizer, folder)
+        elif (folder / OPTIMIZER).is_file():
+            state = read_saved(folder / OPTIMIZER, self._device)
+            if self.ranks.sharded:
+                state = pieces.in_pieces(self.model, self.optimizer, state)
+            self.optimizer.load_state_dict(state)
+        else:
+            _log.warning("%s has no %s: the optimizer begins anew", folder, OPTIMIZER)
 
     def _read_state(self, folder: Path) -> None:
         if not (folder / STATE).is_file():

@@ -72,7 +72,8 @@ class Seq2SeqTrainer(Trainer):
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         inputs = self._prepare_inputs(inputs)
         options = gen_kwargs or self._gen_kwargs
-        ids = self.model.generate(**self._to_generate(inputs), **options)
+        with self.ranks.whole(self.model):
+            ids = self.model.generate(**self._to_generate(inputs), **options)
         ids, labels = self._pad(ids), inputs.get("labels")
         loss = None
         if labels is not None:
