@@ -73,7 +73,7 @@ def main() -> None:
     trainer.model.merge_and_unload().save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     classify = pipeline("text-classification", model=str(folder / "model"))
-    for text in ["I love this movie!", "The food was cold and the waiter rude.", "这家餐厅太好了！"]:
+    for text in ["I love this movie!", "The food was cold, the waiter rude.", "这家餐厅太好了！"]:
         answer = classify(text)[0]
         print(f"{answer['label']:8} {answer['score']:.3f}  {text}")
     print(f"The model is in {folder / 'model'}")
