@@ -1,5 +1,6 @@
 """Adapters: a few trained tensors beside a frozen model.  The names and files are peft's."""
 
+from enfold.adapt.adalora.config import AdaLoraConfig
 from enfold.adapt.adapters import Adapters
 from enfold.adapt.bottleneck import AdapterConfig
 from enfold.adapt.config import PeftConfig, PeftType, TaskType
@@ -20,6 +21,7 @@ from enfold.adapt.make import (
     set_peft_model_state_dict,
 )
 from enfold.adapt.model import PeftModel
+from enfold.adapt.oft import OFTConfig
 from enfold.adapt.prompts.config import (
     PrefixTuningConfig,
     PromptEncoderConfig,
@@ -29,9 +31,9 @@ from enfold.adapt.prompts.config import (
 )
 from enfold.adapt.vera import VeraConfig
 
-__all__ = ["AdapterConfig", "Adapters", "IA3Config", "LoHaConfig", "LoKrConfig", "LoftQConfig",
-           "Lora", "LoraConfig", "PeftConfig", "PeftModel", "PeftModelForCausalLM",
-           "PeftModelForFeatureExtraction", "PeftModelForQuestionAnswering",
+__all__ = ["AdaLoraConfig", "AdapterConfig", "Adapters", "IA3Config", "LoHaConfig", "LoKrConfig",
+           "LoftQConfig", "Lora", "LoraConfig", "OFTConfig", "PeftConfig", "PeftModel",
+           "PeftModelForCausalLM", "PeftModelForFeatureExtraction", "PeftModelForQuestionAnswering",
            "PeftModelForSeq2SeqLM", "PeftModelForSequenceClassification",
            "PeftModelForTokenClassification", "PeftType", "PrefixTuningConfig",
            "PromptEncoderConfig", "PromptEncoderReparameterizationType", "PromptTuningConfig",

@@ -176,6 +176,14 @@ class Adapters:
             return None
         return Prompt(self.model, self.configs[names[0]], self.prompts[names[0]])  # type: ignore[arg-type]
 
+    def penalties(self) -> Iterator[Tensor]:
+        """What active adapters that are trained add to the loss."""
+        for name in self.active if self.enabled else ():
+            config, penalty = self.configs[name], get_method(self.configs[name].peft_type).penalty
+            if penalty is not None and not config.inference_mode:
+                yield penalty([layer.deltas[name] for layer in self.layers.values()
+                               if name in layer.deltas])
+
     def biases(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of the base model's biases that an adapter trains."""
         kind = getattr(self.configs[name], "bias", "none")

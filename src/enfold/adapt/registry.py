@@ -32,6 +32,7 @@ class Method:
     tokens.  defaults: the ends of our names of the layers it acts on when target_modules is None.
     layers: the kinds of layers it can act on.  shared: makes what all its layers share, part ->
     tensor, of the configuration and the layers; saves_shared: whether that is in the file.
+    penalty: what its layers add to the loss in training.
     """
 
     config: type[PeftConfig]
@@ -41,6 +42,7 @@ class Method:
     tokens: Any = None
     shared: Callable[[Any, Mapping[str, nn.Module]], dict[str, Tensor]] | None = None
     saves_shared: Callable[[Any], bool] = bool
+    penalty: Callable[[list[Any]], Tensor] | None = None
 
 
 METHODS: dict[PeftType, Method] = {}
@@ -48,7 +50,7 @@ FILES = {
     PeftType.LORA: "lora.delta", PeftType.IA3: "ia3", PeftType.PROMPT_TUNING: "prompts.run",
     PeftType.PREFIX_TUNING: "prompts.run", PeftType.P_TUNING: "prompts.run",
     PeftType.BOTTLENECK: "bottleneck", PeftType.LOHA: "loha", PeftType.LOKR: "lokr",
-    PeftType.VERA: "vera",
+    PeftType.VERA: "vera", PeftType.ADALORA: "adalora.delta", PeftType.OFT: "oft",
 }
 
 

@@ -22,7 +22,17 @@ class Tuner(Outer):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         prompt = self.adapters.prompt()
-        return (self.model if prompt is None else prompt.forward)(*args, **kwargs)
+        output = (self.model if prompt is None else prompt.forward)(*args, **kwargs)
+        if getattr(output, "loss", None) is not None:
+            for penalty in self.adapters.penalties():
+                output.loss = output.loss + penalty
+        return output
+
+    def update_and_allocate(self, global_step: int) -> None:
+        """AdaLoRA: deal out ranks; after each backward, before zero_grad."""
+        from enfold.adapt.adalora.ranks import update_and_allocate
+
+        update_and_allocate(self.adapters, global_step)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """The model's generate, with what the active adapter puts before the prompt."""

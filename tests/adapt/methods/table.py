@@ -31,9 +31,9 @@ class Case:
     def config(self, model: str, library: Any) -> Any:
         """The configuration in peft or here."""
         values = dict(self.options)
-        if self.method.startswith("P"):
+        if self.method.startswith(("P", "Ada")):  # whose effect in peft takes the task's class
             values["task_type"] = TASKS[model]
-        else:
+        if not self.method.startswith("P"):
             values.setdefault("target_modules", self.targets.get(model, MODELS[model][2]))
         return getattr(library, self.method)(**values)
 
@@ -79,6 +79,13 @@ CASES = {
     "vera": Case("VeraConfig", {"r": 6}),
     "vera-unsaved": Case("VeraConfig", {"r": 6, "save_projection": False, "bias": "vera_only",
                                         "projection_prng_key": 7}, ("bert",)),
+    "adalora": Case("AdaLoraConfig", {"init_r": 4, "target_r": 2, "total_step": 10},
+                    ("llama", "gpt2", "t5")),
+    "oft": Case("OFTConfig", {"oft_block_size": 8}, UNFUSED),
+    "oft-r": Case("OFTConfig", {"r": 5, "oft_block_size": 0, "use_cayley_neumann": False},
+                  ("llama",)),
+    "oft-shared": Case("OFTConfig", {"oft_block_size": 7, "block_share": True, "coft": True,
+                                     "eps": 0.5, "num_cayley_neumann_terms": 3}, ("bert",)),
     "prompt": Case("PromptTuningConfig", TOKENS, INPUTS, merges=False),
     "prefix": Case("PrefixTuningConfig", TOKENS, INPUTS, merges=False),
     "prefix-projected": Case("PrefixTuningConfig", {**TOKENS, "prefix_projection": True},

@@ -1,0 +1,1 @@
+"""AdaLoRA: LoRA whose ranks are dealt out in training."""
