@@ -30,7 +30,8 @@ def main() -> None:
         "train_dataset": dataset.to_iterable_dataset(num_shards=1) if kind == "stream" else dataset,
         "eval_dataset": Dataset.from_list(data[:13])},
         per_device_train_batch_size=int(batch), gradient_accumulation_steps=int(accumulate),
-        max_steps=int(steps), learning_rate=1e-3, save_strategy="steps", save_steps=2,
+        max_steps=int(steps), learning_rate=1e-3, lr_scheduler_type="constant",
+        save_strategy="steps", save_steps=2,
         per_device_eval_batch_size=3, **({"fsdp": "full_shard"} if kind == "fsdp" else {}))
     made.train(resume_from_checkpoint=len(sys.argv) > 7)
     metrics = made.evaluate()

@@ -71,12 +71,9 @@ class Saving(Core):
         if self.state.best_global_step == step:
             self.state.best_model_checkpoint = str(folder)
         self.state.stateful_callbacks = exported(self._stateful())
-        if self.args.world_size > 1:
-            self.ranks.barrier()
         with writing(folder, self.args.process_index, self.args.world_size) as staging:
             self._write(Path(staging))
-        if self.args.world_size > 1:
-            self.ranks.barrier()
+            self.ranks.barrier()  # before files are flushed, which others may still be moving
         stale, self._stale = self._stale, None
         if self.args.should_save:
             if stale is not None:
