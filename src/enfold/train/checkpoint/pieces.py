@@ -4,6 +4,8 @@ The files are torch.distributed.checkpoint's, in the folders where the ecosystem
 `pytorch_model_fsdp_0` (weights, by name) and `optimizer_0` (states, as `state.<weight>.<key>`).
 What is read takes the form that its weight has in this run: in pieces as many as there are ranks
 now, or whole.
+
+What of torch this needs is imported where it is used, as it takes seconds.
 """
 
 from __future__ import annotations
@@ -16,14 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
-from torch.distributed.checkpoint.filesystem import FileSystemReader
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed import get_rank, is_initialized
 
 from enfold.errors import CheckpointError
+from enfold.train.parallel.sharding import is_piece
 
 WEIGHTS, OPTIMIZER = "pytorch_model_fsdp_0", "optimizer_0"
 STATE, GROUPS = "state.", "param_groups"
@@ -32,8 +30,15 @@ AS_GIVEN = {"flatten_state_dict": False, "flatten_sharded_tensors": False}  # th
 
 # ---- weights -------------------------------------------------------------------------------------
 def save_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Write this rank's pieces of the weights."""
+    """Write this rank's pieces of the weights, and the model's config.
+
+    For a folder that `from_pretrained` reads: `load_weights(model, checkpoint)` into a model built
+    from that config, in one process, and `model.save_pretrained(folder)`.
+    """
     _write(dict(model.state_dict()), checkpoint / WEIGHTS)
+    config: Any = getattr(model, "config", None)
+    if hasattr(config, "save_pretrained") and not (is_initialized() and get_rank()):
+        config.save_pretrained(checkpoint)
 
 
 def load_weights(model: nn.Module, checkpoint: Path) -> None:
@@ -56,8 +61,8 @@ def save_optimizer(model: nn.Module, optimizer: Any, checkpoint: Path) -> None:
     for number, held in state["state"].items():
         name = names[number]
         for key, value in held.items():
-            if torch.is_tensor(value) and value.dim() and not isinstance(value, DTensor) \
-                    and isinstance(weights[name], DTensor):
+            if torch.is_tensor(value) and value.dim() and not is_piece(value) \
+                    and is_piece(weights[name]):
                 raise NotImplementedError(
                     f"{type(optimizer).__name__} keeps {key!r} of {name!r} as a tensor of each "
                     "rank's own, which can't be put together again. Do: optim='adamw_torch' with "
@@ -68,6 +73,8 @@ def save_optimizer(model: nn.Module, optimizer: Any, checkpoint: Path) -> None:
 
 def load_optimizer(model: nn.Module, optimizer: Any, checkpoint: Path) -> None:
     """Read the state that any number of ranks has written into an optimizer."""
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+
     names = _names(model, optimizer)
     numbers = {name: number for number, name in names.items()}
     weights = dict(model.named_parameters())
@@ -94,14 +101,16 @@ def in_pieces(model: nn.Module, optimizer: Any, state: dict[str, Any]) -> dict[s
     """The state_dict of an optimizer of whole weights, for one whose weights are in pieces."""
     names, weights = _names(model, optimizer), dict(model.named_parameters())
     return {**state, "state": {
-        number: {key: like(weights[names[number]], value) for key, value in held.items()}
+        number: {key: _like(weights[names[number]], value) for key, value in held.items()}
         for number, held in state["state"].items()}}
 
 
-def like(weight: Tensor, value: Any) -> Any:
+def _like(weight: Any, value: Any) -> Any:
     """A tensor of the shape of a weight in pieces as that is; anything else unchanged."""
-    if not isinstance(weight, DTensor) or not torch.is_tensor(value) or value.shape != weight.shape:
+    if not is_piece(weight) or not torch.is_tensor(value) or value.shape != weight.shape:
         return value
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements,
                              src_data_rank=None)
 
@@ -128,6 +137,8 @@ def _named_groups(groups: list[dict[str, Any]],
 
 
 def _room(entry: Any, weight: Tensor) -> Any:
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
     if not isinstance(entry, TensorStorageMetadata):
         return None
     dtype = entry.properties.dtype
@@ -138,13 +149,18 @@ def _room(entry: Any, weight: Tensor) -> Any:
 
 # ---- files ---------------------------------------------------------------------------------------
 def _write(state: dict[str, Any], folder: Path) -> None:
+    from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
+    from torch.distributed.checkpoint.state_dict_saver import save
+
     with warnings.catch_warnings():  # that there is only one process
         warnings.simplefilter("ignore")
         save(state, checkpoint_id=folder, planner=DefaultSavePlanner(**AS_GIVEN))
 
 
 def _read(state: dict[str, Any], folder: Path) -> None:
+    from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+    from torch.distributed.checkpoint.state_dict_loader import load
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        load(state, checkpoint_id=folder,
-             planner=DefaultLoadPlanner(**AS_GIVEN))
+        load(state, checkpoint_id=folder, planner=DefaultLoadPlanner(**AS_GIVEN))

@@ -9,6 +9,7 @@ keeps pieces in main memory.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import (
-    CPUOffloadPolicy,
-    FSDPModule,
-    OffloadPolicy,
-    fully_shard,
-)
-from torch.distributed.tensor import DTensor
 
 from enfold.errors import ConfigError, nearest
 from enfold.nn.buckets import RelativeBias
@@ -109,10 +102,13 @@ _INSTEAD = {"activation_checkpointing": ", and gradient_checkpointing=True"}
 # ---- sharding ------------------------------------------------------------------------------------
 def shard(model: nn.Module, plan: Plan, device: torch.device) -> nn.Module:
     """The model with its weights in pieces, as it is called in a training step."""
+    from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
+
     shell = Shell(model)
     options: dict[str, Any] = {
         "mesh": _mesh(plan, device),
-        "offload_policy": CPUOffloadPolicy() if plan.offload else OffloadPolicy()}
+        "offload_policy": CPUOffloadPolicy() if plan.offload and device.type != "cpu"
+        else OffloadPolicy()}
     for module in shell.modules():
         if isinstance(module, Linear):
             module.packing = False  # a packed copy can't see that a piece has changed
@@ -129,8 +125,8 @@ def shard(model: nn.Module, plan: Plan, device: torch.device) -> nn.Module:
 
 def _release(shell: nn.Module, inputs: Any, outputs: Any) -> None:
     """Let go of what a forward pass would keep for a backward pass that does not come."""
-    if not torch.is_grad_enabled() and isinstance(shell, FSDPModule):
-        shell.reshard()
+    if not torch.is_grad_enabled():
+        shell.reshard()  # type: ignore[operator]
 
 
 def units(shell: nn.Module, plan: Plan) -> list[nn.Module]:
@@ -157,7 +153,9 @@ def units(shell: nn.Module, plan: Plan) -> list[nn.Module]:
     return list(found.values())
 
 
-def _mesh(plan: Plan, device: torch.device) -> DeviceMesh:
+def _mesh(plan: Plan, device: torch.device) -> Any:
+    from torch.distributed.device_mesh import init_device_mesh
+
     world = torch.distributed.get_world_size()
     here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     if plan.within and here < world:
@@ -167,9 +165,8 @@ def _mesh(plan: Plan, device: torch.device) -> DeviceMesh:
 
 
 @contextmanager
-def no_sync(model: nn.Module) -> Iterator[None]:
+def no_sync(model: Any) -> Iterator[None]:
     """Gradients are added up on each rank."""
-    assert isinstance(model, FSDPModule)
     model.set_requires_gradient_sync(False)
     try:
         yield
@@ -178,11 +175,12 @@ def no_sync(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def whole(shell: nn.Module, plan: Plan) -> Iterator[None]:
+def whole(shell: Any, plan: Plan) -> Iterator[None]:
     """All weights on each rank: no rank waits for another inside."""
-    assert isinstance(shell, FSDPModule)
+    from torch.distributed.fsdp import FSDPModule
+
     parts = [module for module in shell.modules() if isinstance(module, FSDPModule)]
-    shell._get_fsdp_state()._lazy_init()  # type: ignore[no-untyped-call]
+    shell._get_fsdp_state()._lazy_init()
     shell.set_reshard_after_forward(False)
     try:
         for part in parts:
@@ -196,14 +194,20 @@ def whole(shell: nn.Module, plan: Plan) -> Iterator[None]:
 
 
 # ---- whole tensors -------------------------------------------------------------------------------
+def is_piece(tensor: object) -> bool:
+    """Whether a tensor is one of which each rank has a part."""
+    distributed = sys.modules.get("torch.distributed.tensor")  # without it there is none
+    return distributed is not None and isinstance(tensor, distributed.DTensor)
+
+
 def is_sharded(model: nn.Module) -> bool:
     """Whether weights of a model are in pieces."""
-    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    return any(is_piece(parameter) for parameter in model.parameters())
 
 
-def full(tensor: Tensor) -> Tensor:
+def full(tensor: Any) -> Tensor:
     """A tensor with all its pieces; a step that all ranks take."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_piece(tensor) else tensor  # type: ignore[no-any-return]
 
 
 def full_state(model: nn.Module, main: bool) -> dict[str, Tensor]:
