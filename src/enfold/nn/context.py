@@ -31,7 +31,7 @@ class Context:
     shared.
 
     padding: [B, S] ones and zeros, a 4-D mask as the user gave it, or None; memory [B, S', D]
-    encoder output.
+    encoder output; sequences [B, T] which of several sequences in a row each position is of.
     """
 
     positions: Tensor
@@ -45,6 +45,7 @@ class Context:
     eager: bool = False
     trace: Trace = field(default_factory=Trace)
     bias: Tensor | None = None
+    sequences: Tensor | None = None
     _masks: dict[tuple[bool, int | None, bool], Mask] = field(default_factory=dict)
     _rotary: dict[tuple[Rope, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
 
@@ -67,5 +68,17 @@ class Context:
             keys = 0 if self.memory is None else self.memory.shape[1]
             return attention_mask(self.memory_padding, self.queries, keys, 0, causal=False,
                                   window=None)
-        return attention_mask(self.padding, self.queries, self.offset + self.queries, self.offset,
+        mask = attention_mask(self.padding, self.queries, self.offset + self.queries, self.offset,
                               causal=spec.causal, window=spec.window, device=self.positions.device)
+        return mask if self.sequences is None or not spec.causal else mask.within(self.sequences)
+
+
+def packed(positions: Tensor) -> Tensor | None:
+    """Which sequence each position is of, [B, T], where positions start anew at 0; else None.
+
+    As `DataCollatorWithFlattening` writes them: 0 1 2 0 1 0 1 2 3 are three sequences.
+    """
+    starts = positions[:, 1:] == 0
+    if not bool(starts.any()):
+        return None
+    return torch.nn.functional.pad(starts.cumsum(1), (1, 0))

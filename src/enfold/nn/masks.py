@@ -35,6 +35,14 @@ class Mask:
         added = torch.zeros(mask.shape, dtype=dtype, device=device)
         return added.masked_fill_(~mask, torch.finfo(dtype).min)
 
+    def within(self, sequences: Tensor) -> Mask:
+        """The mask of rows that hold several sequences, [B, T]: none sees another."""
+        count = sequences.shape[1]
+        same = (sequences[:, :, None] == sequences[:, None, :])[:, None]
+        seen = self.tensor if self.tensor is not None else triangle(
+            count, count, 0, sequences.device, causal=self.causal)
+        return Mask(same if seen is None else seen & same)
+
 
 def attention_mask(padding: Tensor | None, queries: int, keys: int, offset: int, *, causal: bool,
                    window: int | None, device: torch.device | None = None) -> Mask:

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from enfold.nn.attention import CrossAttention, SelfAttention
 from enfold.nn.cache import Cache
 from enfold.nn.checks import check_inputs, check_memory
-from enfold.nn.context import Context, Trace
+from enfold.nn.context import Context, Trace, packed
 from enfold.nn.embed import TokenEmbedding
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
@@ -74,13 +74,16 @@ class Transformer(nn.Module):
         offset = 0 if cache is None else cache.length
         check_inputs(self.spec.dim, ids, embeds, offset, attention_mask=mask,
                      position_ids=positions, token_type_ids=types)
+        sequences = None
         if positions is None:
             positions = self.embed.locate(ids, embeds, offset)
+        elif mask is None and offset == 0:
+            sequences = packed(positions)
         x = self.embed(ids, embeds, positions, types)
         if memory is not None and (cache is None or not any(cache.cross)):
             check_memory(memory, memory_mask, x.shape[0])
         ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask,
-                            trace or Trace())
+                            trace or Trace(), sequences)
         x = self._layers(x, ctx)
         if cache is not None:
             cache.length = offset + x.shape[1]
@@ -88,7 +91,7 @@ class Transformer(nn.Module):
 
     def _context(self, x: Tensor, positions: Tensor, offset: int, mask: Tensor | None,
                  cache: Cache | None, memory: Tensor | None, memory_mask: Tensor | None,
-                 trace: Trace) -> Context:
+                 trace: Trace, sequences: Tensor | None) -> Context:
         queries = x.shape[1]
         if cache is not None:
             cache.ensure(len(self.layers))
@@ -96,7 +99,7 @@ class Transformer(nn.Module):
         table = getattr(table, "position", None)
         bias = None if table is None else table.bias(queries, offset + queries, offset)
         return Context(positions, queries, offset, x.dtype, mask, cache, memory, memory_mask,
-                       self.eager, trace, bias)
+                       self.eager, trace, bias, sequences)
 
     def _layers(self, x: Tensor, ctx: Context) -> Tensor:
         trace = ctx.trace.hidden
