@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from enfold.adapt.config import LayerConfig, PeftConfig
+from enfold.adapt.config import LayerConfig, PeftConfig, PeftType
 from enfold.adapt.kept import Kept, find_kept
 from enfold.adapt.layer import Adapted
 from enfold.adapt.prompts.run import Prompt, make_tokens
@@ -56,6 +56,10 @@ class Adapters:
         if config.is_prompt_learning and not self.wrapped:
             raise InputError(f"{type(config).__name__} acts on the inputs, not on layers. Do: use "
                              "get_peft_model")
+        kinds = {config.peft_type, *(other.peft_type for other in self.configs.values())}
+        if kinds >= {PeftType.LORA, PeftType.ADALORA}:
+            raise InputError("LoRA and AdaLoRA on one model: their parts have the same names. Do: "
+                             "delete_adapter the one before adding the other")
         method, whole = get_method(config.peft_type), getattr(config, "modules_to_save", None)
         found = (find_targets(self.model, config, method, strict=strict)
                  if isinstance(config, LayerConfig) else {})
@@ -127,6 +131,8 @@ class Adapters:
             if name in layer.deltas:
                 for parameter in layer.deltas[name].parameters():
                     parameter.data = parameter.data.to(layer.base_layer.weight.dtype)
+        if name in self.prompts:
+            self.prompts[name].to(next(self.model.parameters()).dtype)
 
     # ---- choosing --------------------------------------------------------------------------------
     def set_active(self, names: str | Sequence[str], *, train: bool = True) -> None:

@@ -76,7 +76,8 @@ class Prompt:
             if inputs.get(name) is not None:
                 inputs[name] = self._before(inputs[name], fill)
         labels = inputs.get("labels")
-        if labels is not None and not self.encdec and labels.shape == text.shape[:2]:
+        if labels is not None and not self.encdec and labels.shape == text.shape[:2] and (
+                not labels.is_floating_point()):
             inputs["labels"] = self._before(labels, IGNORED)
         return inputs
 
@@ -97,7 +98,7 @@ class Prompt:
         return {**inputs, "past_key_values": self.cache(rows)}
 
     # ---- generate --------------------------------------------------------------------------------
-    def generate(self, inputs: Any = None, **given: Any) -> Any:
+    def generate(self, inputs: Any = None, *rest: Any, **given: Any) -> Any:
         """The model's generate with virtual tokens before the prompt, which are not returned."""
         ids = given.pop("input_ids", None) if inputs is None else inputs
         if not isinstance(ids, Tensor):
@@ -107,26 +108,28 @@ class Prompt:
         if mask is None:
             mask = self._mask(ids)
         if not self.prefix:
-            return self._generate_words(ids, mask, given)
+            return self._generate_words(ids, mask, rest, given)
         given["past_key_values"] = self.cache(ids.shape[0])
         if self.encdec:
             start = given.get("decoder_attention_mask", given.get("decoder_input_ids"))
             shape = ids[:, :1] if start is None else start
             given["decoder_attention_mask"] = self._before(torch.ones_like(shape), 1)
-            return self.model.generate(ids, attention_mask=mask, **given)
-        return self.model.generate(ids, attention_mask=self._before(mask, 1), **given)
+            return self.model.generate(ids, *rest, attention_mask=mask, **given)
+        return self.model.generate(ids, *rest, attention_mask=self._before(mask, 1), **given)
 
-    def _generate_words(self, ids: Tensor, mask: Tensor, given: dict[str, Any]) -> Any:
+    def _generate_words(self, ids: Tensor, mask: Tensor, rest: tuple[Any, ...],
+                        given: dict[str, Any]) -> Any:
         text = self.words(ids)
         embeds = torch.cat((self.virtual(text), text), 1)
         whole = self._before(mask, 1)
         if self.encdec:
-            return self.model.generate(inputs_embeds=embeds, attention_mask=whole, **given)
+            return self.model.generate(None, *rest, inputs_embeds=embeds, attention_mask=whole,
+                                       **given)
         order = torch.sort(whole.ne(0).byte(), dim=1, stable=True).indices  # padding to the left
         embeds = embeds.gather(1, order[..., None].expand_as(embeds))
         ids = ids.gather(1, torch.sort(mask.ne(0).byte(), dim=1, stable=True).indices)
-        return self.model.generate(ids, inputs_embeds=embeds, attention_mask=whole.gather(1, order),
-                                   **given)
+        return self.model.generate(ids, *rest, inputs_embeds=embeds,
+                                   attention_mask=whole.gather(1, order), **given)
 
     def _mask(self, ids: Tensor) -> Tensor:
         """The mask of ids [B, T] given without one: no padding, or it raises."""
@@ -160,6 +163,10 @@ class Prompt:
 
     def _before(self, values: Tensor, fill: int, *, step: int = 0, shift: int = 0) -> Tensor:
         """Values [B, T] with N columns before them."""
+        if values.dim() != 2:
+            raise InputError(f"virtual tokens with an input of shape {tuple(values.shape)}: "
+                             "expected [batch, length]. Do: give a mask of ones and zeros, one for "
+                             "each token")
         first = torch.arange(self.count, device=values.device) * step + fill
         return torch.cat((first.to(values).expand(values.shape[0], -1), values + shift), 1)
 
