@@ -41,14 +41,26 @@ class Lora(Delta):
         start(self, config)
 
     def __call__(self, x: Tensor, y: Tensor, base: Tensor) -> Tensor:
-        return (y + self.low_rank(self.dropped(x)) * self.scaling).to(y.dtype)  # type: ignore[no-any-return]
+        thin, second = self.thin(self.dropped(x)), self.lora_B
+        if thin.dtype != y.dtype or second.bias is not None or y.dim() < 2:
+            return (y + self.spread(thin)).to(y.dtype)
+        flat = torch.addmm(y.flatten(0, -2), thin.flatten(0, -2), second.weight.t())
+        return flat.view(y.shape).to(y.dtype)  # the sum within the product: y is read once
 
-    def low_rank(self, x: Tensor) -> Tensor:
-        """B A x in the adapter's own type, unless autocast chooses."""
+    def thin(self, x: Tensor) -> Tensor:
+        """s A x [.., r], in the adapter's own type unless autocast chooses.
+
+        Scaled here, where it is smallest.
+        """
         weight = self.lora_A.weight
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             x = x.to(weight.dtype)
-        return self.lora_B(self.lora_A(x))  # type: ignore[no-any-return]
+        return self.lora_A(x) * self.scaling  # type: ignore[no-any-return]
+
+    def spread(self, thin: Tensor) -> Tensor:
+        """s B A x [.., O] of s A x."""
+        bias = self.lora_B.bias
+        return F.linear(thin, self.lora_B.weight, None if bias is None else bias * self.scaling)
 
     def dropped(self, x: Tensor) -> Tensor:
         """x with dropout in training."""
@@ -83,13 +95,15 @@ class EmbeddingLora(Lora):
         self.put("lora_embedding_B", nn.Parameter(torch.empty(dim, self.rank, **where)))
         embedding_start(self, config)
 
-    def low_rank(self, x: Tensor) -> Tensor:
-        base: Any = self.layer.base_layer
-        rows = F.embedding(x, self.lora_embedding_A.t(), base.padding_idx)
-        return rows @ self.lora_embedding_B.t()  # type: ignore[no-any-return]
+    def __call__(self, x: Tensor, y: Tensor, base: Tensor) -> Tensor:
+        return (y + self.spread(self.thin(x))).to(y.dtype)
 
-    def dropped(self, x: Tensor) -> Tensor:
-        return x  # these are ids
+    def thin(self, x: Tensor) -> Tensor:
+        base: Any = self.layer.base_layer
+        return F.embedding(x, self.lora_embedding_A.t(), base.padding_idx) * self.scaling  # type: ignore[no-any-return]
+
+    def spread(self, thin: Tensor) -> Tensor:
+        return thin @ self.lora_embedding_B.t()  # type: ignore[no-any-return]
 
     def product(self) -> Tensor:
         both = self.lora_embedding_B @ self.lora_embedding_A

@@ -35,7 +35,7 @@ class Dora(Lora):
             plain = F.linear(x, self.layer.matrix)
         else:
             plain = base if bias is None else base - bias
-        turned = scale * self.low_rank(x) * self.scaling
+        turned = scale * self.spread(self.thin(x))
         return (y + (scale - 1) * plain + turned).to(y.dtype)  # type: ignore[no-any-return]
 
     def merged(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -67,7 +67,7 @@ class EmbeddingDora(EmbeddingLora, Dora):
 
     def __call__(self, x: Tensor, y: Tensor, base: Tensor) -> Tensor:
         scale = self.lora_magnitude_vector / self.norm().detach()
-        turned = scale * self.low_rank(x) * self.scaling
+        turned = scale * self.spread(self.thin(x))
         return (y + (scale - 1) * base + turned).to(y.dtype)  # type: ignore[no-any-return]
 
     def merged(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
