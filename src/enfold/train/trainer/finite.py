@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.errors import EnfoldError
+from enfold.train.parallel.sharding import is_piece, is_sharded
 
 
 class NotFinite(EnfoldError, FloatingPointError):  # noqa: N818 - reads as what it is
@@ -38,6 +39,8 @@ def _place(model: nn.Module, inputs: Mapping[str, Any]) -> str:
     for name, value in inputs.items():
         if torch.is_tensor(value) and not _finite(value):
             return f"the input {name!r} of the model is not finite"
+    if is_sharded(model):  # one rank alone can't run it
+        return "no module is named, as the weights are in pieces; a run without fsdp names it"
     for name, parameter in model.named_parameters():
         if not _finite(parameter):
             return f"the weight {name!r} is not finite"
@@ -65,5 +68,6 @@ def _watch(name: str, found: list[str]) -> Any:
     return look
 
 
-def _finite(tensor: Tensor) -> bool:
+def _finite(tensor: Any) -> bool:
+    tensor = tensor.to_local() if is_piece(tensor) else tensor
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from functools import partial
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from enfold.errors import CheckpointError, ConfigError
-from enfold.train.checkpoint import pieces
+from enfold.train.checkpoint import Writer, pieces, remove, rotate_checkpoints, writing
 from enfold.train.parallel.sharding import is_sharded
 from enfold.train.trainer.core import Core
 from enfold.train.trainer.plan import Plan
@@ -24,9 +25,15 @@ STATE, ARGUMENTS = "trainer_state.json", "training_args.bin"
 
 
 class Saving(Core):
-    """`save_model`, checkpoints, and going on from them."""
+    """`save_model`, checkpoints, and going on from them.
 
+    `async_save`: checkpoints are copied in memory and written while training goes on; `on_save` is
+    called before they are on disk then.  The next save waits for the one before, and the end too.
+    """
+
+    async_save: bool = False
     progress: Progress
+    _writer: Writer | None = None
     _stale: str | None = None  # a checkpoint that goes when the next is written
 
     def save_model(self, output_dir: str | os.PathLike[str] | None = None,
@@ -63,54 +70,71 @@ class Saving(Core):
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         """Write `checkpoint-<step>`: whole, or not at all."""
         from enfold.train.callbacks.state import exported
-        from enfold.train.checkpoint import remove, rotate_checkpoints, writing
-
         self.store_flos()
         run, step = self._run_dir(trial), self.state.global_step
         folder = run / f"checkpoint-{step}"
         if self.state.best_global_step == step:
             self.state.best_model_checkpoint = str(folder)
         self.state.stateful_callbacks = exported(self._stateful())
-        with writing(folder, self.args.process_index, self.args.world_size) as staging:
-            self._write(Path(staging))
+        writer = self._idle_writer()
+        with writing(folder, self.args.process_index, self.args.world_size, writer) as staging:
+            self._write(Path(staging), writer)
             self.ranks.barrier()  # before files are flushed, which others may still be moving
         stale, self._stale = self._stale, None
         if self.args.should_save:
             if stale is not None:
-                remove(stale)
-            rotate_checkpoints(output_dir=str(run), save_total_limit=self.args.save_total_limit,
-                               best_model_checkpoint=self.state.best_model_checkpoint)
+                writer.do(partial(remove, stale))
+            writer.do(partial(
+                rotate_checkpoints, output_dir=str(run),
+                save_total_limit=self.args.save_total_limit,
+                best_model_checkpoint=self.state.best_model_checkpoint))
+        writer.start()
+
+    def _idle_writer(self) -> Writer:
+        """What writes checkpoints, done with the one before."""
+        if self._writer is None or self._writer.background != self.async_save:
+            self._writer = Writer(self.async_save)
+        self._writer.wait()
+        return self._writer
 
     def store_flos(self) -> None:
         """Add up operations; the loop says how."""
         raise NotImplementedError("Trainer.store_flos")
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, writer: Writer) -> None:
         args, in_pieces = self.args, self.ranks.sharded and self.ranks.plan.pieces
         if in_pieces:
             pieces.save_weights(self.model, folder)
             if args.should_save:
                 self._save_beside(folder)
+        elif self.async_save:
+            self._save_later(folder, writer)
         else:
             self.save_model(folder, _internal_call=True)
         if not args.save_only_model:
             suffix = f"_{args.process_index}" if args.world_size > 1 else ""
             torch.save(rng_state(), folder / f"rng_state{suffix}.pth")
             torch.save(self.progress.state_dict(), folder / f"progress{suffix}.pt")
-            self._write_optimizer(folder)
+            self._write_optimizer(folder, writer)
         if args.should_save:  # last: with it a checkpoint is whole
             self.state.save_to_json(str(folder / STATE))
 
-    def _write_optimizer(self, folder: Path) -> None:
+    def _save_later(self, folder: Path, writer: Writer) -> None:
+        state = self.ranks.full_state(self.model) if self.ranks.sharded else \
+            writer.kept(dict(self.model.state_dict()))
+        if self.args.should_save:
+            writer.do(partial(self._save, str(folder), state))
+
+    def _write_optimizer(self, folder: Path, writer: Writer) -> None:
         if self.ranks.sharded:
             pieces.save_optimizer(self.model, self.optimizer, folder)
         if not self.args.should_save:
             return
         if not self.ranks.sharded:
-            torch.save(self.optimizer.state_dict(), folder / OPTIMIZER)
-        torch.save(self.lr_scheduler.state_dict(), folder / SCHEDULER)
+            writer.save(self.optimizer.state_dict(), folder / OPTIMIZER)
+        writer.save(self.lr_scheduler.state_dict(), folder / SCHEDULER)
         if self.precision.scaler is not None:
-            torch.save(self.precision.scaler.state_dict(), folder / SCALER)
+            writer.save(self.precision.scaler.state_dict(), folder / SCALER)
 
     def _stateful(self) -> list[Any]:
         from enfold.train.callbacks import ExportableState
@@ -221,8 +245,7 @@ class Saving(Core):
 
     def _end_checkpoints(self) -> None:
         """Load the best model, and delete what `save_total_limit` no longer allows."""
-        from enfold.train.checkpoint import rotate_checkpoints
-
+        self._idle_writer()
         best = self.state.best_model_checkpoint
         if self.args.load_best_model_at_end and best is not None:
             _log.info("loading the best model, %s (%s)", best, self.state.best_metric)
