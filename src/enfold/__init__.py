@@ -19,7 +19,10 @@ _PLACES = {
         "AutoConfig AutoModel AutoModelForCausalLM AutoModelForMaskedLM AutoModelForSeq2SeqLM "
         "AutoModelForSequenceClassification AutoModelForTokenClassification "
         "AutoModelForQuestionAnswering AutoModelForMultipleChoice "
-        "AutoModelForNextSentencePrediction AutoModelForTextEncoding AutoModelForPreTraining",
+        "AutoModelForNextSentencePrediction AutoModelForTextEncoding AutoModelForPreTraining "
+        "AutoPeftModel AutoPeftModelForCausalLM AutoPeftModelForFeatureExtraction "
+        "AutoPeftModelForQuestionAnswering AutoPeftModelForSeq2SeqLM "
+        "AutoPeftModelForSequenceClassification AutoPeftModelForTokenClassification",
     "enfold.text":
         "AddedToken AutoTokenizer BatchEncoding CharSpan TokenSpan get_json_schema",
     "enfold.text.classes":
