@@ -17,6 +17,7 @@ from enfold.train.parallel.sharding import is_sharded
 from enfold.train.trainer.core import Core
 from enfold.train.trainer.plan import Plan
 from enfold.train.trainer.resuming import Progress, read_saved, rng_state
+from enfold.train.trainer.states import load_state, named_state
 from enfold.train.trainer.weights import load_weights, save_weights
 
 _log = getLogger(__name__)
@@ -45,6 +46,11 @@ class Saving(Core):
             self._save(folder, state)
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save")
+
+    def save_state(self) -> None:
+        """Write trainer_state.json, with what was logged, into `args.output_dir`."""
+        if self.args.should_save:
+            self.state.save_to_json(Path(self.args.output_dir) / STATE)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
@@ -131,7 +137,7 @@ class Saving(Core):
         if not self.args.should_save:
             return
         if not self.ranks.sharded:
-            writer.save(self.optimizer.state_dict(), folder / OPTIMIZER)
+            writer.save(named_state(self.model, self.optimizer), folder / OPTIMIZER)
         writer.save(self.lr_scheduler.state_dict(), folder / SCHEDULER)
         if self.precision.scaler is not None:
             writer.save(self.precision.scaler.state_dict(), folder / SCALER)
@@ -175,8 +181,8 @@ class Saving(Core):
         elif (folder / OPTIMIZER).is_file():
             state = read_saved(folder / OPTIMIZER, self._device)
             if self.ranks.sharded:
-                state = pieces.in_pieces(self.model, self.optimizer, state)
-            self.optimizer.load_state_dict(state)
+                state |= pieces.in_pieces(self.model, self.optimizer, state)
+            load_state(self.model, self.optimizer, state, folder / OPTIMIZER)
         else:
             _log.warning("%s has no %s: the optimizer begins anew", folder, OPTIMIZER)
 
