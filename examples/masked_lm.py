@@ -49,10 +49,10 @@ def main() -> None:
     else:
         tokenizer = train_tokenizer(parts["train"]["text"], size=args.vocab)
         model = BertForMaskedLM(BertConfig(
-            vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=128, max_position_embeddings=max(args.block, 128),
-            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-            pad_token_id=tokenizer.pad_token_id))
+            vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=1, num_attention_heads=4,
+            intermediate_size=128, initializer_range=0.05,
+            max_position_embeddings=max(args.block, 128), hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0, pad_token_id=tokenizer.pad_token_id))
 
     def tokenize(batch: dict[str, list[str]]) -> Any:
         return tokenizer(batch["text"], return_special_tokens_mask=True)
@@ -110,9 +110,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="a folder or a repository of the Hub")
     parser.add_argument("--data", default=str(DATA),
                         help="a text file, or a .csv with a column text")
-    parser.add_argument("--vocab", type=int, default=1000, help="tokens of the new tokenizer")
-    parser.add_argument("--block", type=int, default=64, help="tokens in one row")
-    parser.add_argument("--epochs", type=float, default=12)
+    parser.add_argument("--vocab", type=int, default=400, help="tokens of the new tokenizer")
+    parser.add_argument("--block", type=int, default=32, help="tokens in one row")
+    parser.add_argument("--epochs", type=float, default=20)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", help="where to save; by default a new temporary folder")
