@@ -13,6 +13,8 @@ EXAMPLES = """\
   enfold run question-answering --model M --set question="Who wrote it?" --file page.txt --whole
   enfold chat --model ./my-chat-model
   enfold info bert-base-uncased
+  enfold train --example text-classification > recipe.yaml
+  enfold train recipe.yaml --dry-run
   enfold plot ./my-run
   enfold cache prune --limit 50GB
   enfold launch --nproc-per-node 4 train.py --learning_rate 3e-5
@@ -74,6 +76,7 @@ def build() -> Parser:
         ("chat", "talk with a model, streaming", chat),
         ("info", "what a model is: family, spec, parameters, memory, files", info),
         ("env", "versions, hardware, caches and settings, for a bug report", env),
+        ("train", "a training run that a YAML or JSON file describes", train),
         ("plot", "loss and metric curves of a training run", plot),
         ("cache", "the results of maps and filters that are kept on disk", cache),
         ("launch", "a training script on several processes or machines (torchrun)", launch),
@@ -115,6 +118,20 @@ def info(parser: argparse.ArgumentParser) -> None:
 def env(parser: argparse.ArgumentParser) -> None:
     """enfold env."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def train(parser: argparse.ArgumentParser) -> None:
+    """enfold train RECIPE | --example TASK."""
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?",
+                        help="a .yaml or .json file: task, model, data, adapter, training, output")
+    parser.add_argument("--example", metavar="TASK",
+                        help="print a recipe with comments for text-classification, "
+                             "token-classification, question-answering, causal-lm, masked-lm or "
+                             "seq2seq")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="load data and model, print rows, parameters and steps, and stop")
+    parser.add_argument("--resume", action="store_true",
+                        help="go on from the last checkpoint in the output")
 
 
 def plot(parser: argparse.ArgumentParser) -> None:
