@@ -115,9 +115,9 @@ class Place(MachineFields):
         if self.world_size == 1:
             yield
             return
-        if not dist.is_initialized():
-            backend = self.ddp_backend or ("nccl" if self.device.type == "cuda" else "gloo")
-            dist.init_process_group(backend, timeout=self.ddp_timeout_delta)
+        from enfold.train.parallel import join
+
+        join(self)
         main = self._first(on_each_node=local)
         if not main:
             dist.barrier()

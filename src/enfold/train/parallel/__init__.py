@@ -1,5 +1,5 @@
 """Several processes: who this one is, and what they do together."""
 
-from enfold.train.parallel.ranks import Ranks
+from enfold.train.parallel.ranks import Ranks, join
 
-__all__ = ["Ranks"]
+__all__ = ["Ranks", "join"]
