@@ -83,7 +83,8 @@ _PLACES = {
         "get_constant_schedule get_constant_schedule_with_warmup "
         "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_scheduler",
     "enfold.adapt":
-        "AdapterConfig IA3Config LoHaConfig LoKrConfig LoftQConfig LoraConfig PeftConfig "
+        "AdaLoraConfig AdapterConfig IA3Config LoHaConfig LoKrConfig LoftQConfig LoraConfig "
+        "OFTConfig PeftConfig PromptEncoderReparameterizationType PromptTuningInit "
         "PeftModel PeftModelForCausalLM PeftModelForFeatureExtraction "
         "PeftModelForQuestionAnswering PeftModelForSeq2SeqLM "
         "PeftModelForSequenceClassification PeftModelForTokenClassification PeftType "
