@@ -41,14 +41,15 @@ def run(model: str, head: str, rows: list[dict[str, Any]], output_dir: str,
     from enfold.train.arguments import TrainingArguments
     from enfold.train.trainer import Trainer
 
-    base = getattr(enfold, head).from_pretrained(model)
+    args = TrainingArguments(output_dir, **{**QUIET, **arguments})
+    with args.main_process_first():
+        base = getattr(enfold, head).from_pretrained(model)
     if lora:
         from enfold.adapt import LoraConfig, get_peft_model
 
         torch.manual_seed(0)
         base = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear",
                                                init_lora_weights=False))
-    args = TrainingArguments(output_dir, **{**QUIET, **arguments})
     trainer = Trainer(base, args, data_collator=pad, train_dataset=Dataset.from_list(rows),
                       eval_dataset=Dataset.from_list(rows[:7]), compute_metrics=score)
     trainer.train(resume_from_checkpoint=resume)
