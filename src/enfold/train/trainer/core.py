@@ -73,3 +73,8 @@ class Core:
     def _place(self) -> None:
         """Have the model on the device, unless somebody has placed it."""
         raise NotImplementedError("Trainer._place")
+
+    def _weights_to_evaluate(self) -> None:
+        """Have a schedule-free optimizer put its averages in, which are what it has learnt."""
+        if callable(getattr(self.optimizer, "eval", None)):
+            self.optimizer.eval()

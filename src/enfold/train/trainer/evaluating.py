@@ -119,8 +119,7 @@ class Evaluating(Steps, Batches):
         model.eval()
         if self.ranks.sharded and self.model_wrapped is not model:
             model = self.model_wrapped
-        if callable(getattr(self.optimizer, "eval", None)):
-            self.optimizer.eval()
+        self._weights_to_evaluate()
         return model  # type: ignore[no-any-return]
 
     def _evaluate_batch(self, run: _Run, model: nn.Module, inputs: Batch, last: bool,

@@ -156,6 +156,7 @@ class Loop(Evaluating, Optimizing, Saving):
             self.call("on_save")
 
     def _log_step(self, start: float) -> None:
+        self._weights_to_evaluate()
         progress, state = self.progress, self.state
         loss = progress.loss
         if self.args.world_size > 1:

@@ -40,6 +40,7 @@ class Saving(Core):
     def save_model(self, output_dir: str | os.PathLike[str] | None = None,
                    _internal_call: bool = False) -> None:
         """Write the model, its tokenizer and the arguments, as `from_pretrained` reads them."""
+        self._weights_to_evaluate()
         folder = self.args.output_dir if output_dir is None else os.fspath(output_dir)
         state = self.ranks.full_state(self.model) if self.ranks.sharded else None
         if self.args.should_save:
@@ -75,6 +76,7 @@ class Saving(Core):
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         """Write `checkpoint-<step>`: whole, or not at all."""
+        self._weights_to_evaluate()
         from enfold.train.callbacks.state import exported
         self.store_flos()
         run, step = self._run_dir(trial), self.state.global_step
