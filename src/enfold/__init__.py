@@ -78,6 +78,7 @@ _PLACES = {
         "DataCollatorForTokenClassification DataCollatorForWholeWordMask "
         "DataCollatorWithFlattening DataCollatorWithPadding DefaultDataCollator "
         "default_data_collator",
+    "enfold.train.checkpoint": "get_last_checkpoint",
     "enfold.train.parser": "EnfoldArgumentParser",
     "enfold.train.schedules":
         "get_constant_schedule get_constant_schedule_with_warmup "
