@@ -197,7 +197,8 @@ def test_examples_are_recipes(command, tmp_path: Path, task: str) -> None:
     path.write_text(command("train", "--example", task).out)
     recipe = read_recipe(path)
     assert recipe.task.name == task and recipe.arguments().learning_rate == 2e-4
-    assert recipe.adapter == {"r": 8, "lora_alpha": 16, "lora_dropout": 0.05, "merge": False}
+    assert recipe.adapter == {"r": 8, "lora_alpha": 16, "lora_dropout": 0.05,
+                              "merge": task.endswith("classification")}
 
 
 def test_yaml_words(written) -> None:

@@ -63,7 +63,8 @@ adapter:                          # or none: train every weight
   r: 8                            # any argument of LoraConfig
   lora_alpha: 16
   lora_dropout: 0.05
-  merge: false                    # true: save one whole model, not an adapter beside it
+  merge: {merge:<5}                    # true: save one whole model, with the names of labels;
+                                  # false: the adapter alone
 
 training:                         # any argument of {arguments}
   num_train_epochs: 3
@@ -89,5 +90,6 @@ def example(task: str) -> str:
                           f"{', '.join(DATA)}")
     model, form, ending = MODELS[task]
     kind = "Seq2SeqTrainingArguments" if task == "seq2seq" else "TrainingArguments"
+    merge = "true" if task.endswith("classification") else "false"
     return EXAMPLE.format(task=task, model=model, format=form, ending=ending,
-                          columns=DATA[task], arguments=kind)
+                          columns=DATA[task], arguments=kind, merge=merge)
