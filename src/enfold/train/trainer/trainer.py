@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, ConfigError, unknown_arguments
 from enfold.settings import set_seed
-from enfold.train.trainer import counting, hub, memory, search
+from enfold.train.trainer import counting, hub, memory, metrics, search
 from enfold.train.trainer.batches import has_length
 from enfold.train.trainer.loop import Loop
 from enfold.train.trainer.noise import Noise
@@ -33,7 +33,7 @@ from enfold.train.trainer.steps import LabelSmoother
 _log = getLogger(__name__)
 
 
-class Trainer(Loop, hub.Hub, search.Search):
+class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
     """Trains a model of enfold, or any Module whose forward returns a loss.
 
     model: left where it is if it was placed (device_map, `.to("cuda")`).  args:
