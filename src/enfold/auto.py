@@ -166,6 +166,8 @@ def find_adapter(name: PathLike, kwargs: Mapping[str, Any], *, search: bool = Fa
 
     A repository is asked if it has no config.json, or with `search`.
     """
+    if not isinstance(name, (str, os.PathLike)):
+        return None  # who loads the model says what is wrong
     folder, hub = Path(name), HubOptions.pop(dict(kwargs))
     if folder.is_dir():
         held = (folder / hub.subfolder / ADAPTER).is_file()

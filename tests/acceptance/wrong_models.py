@@ -117,8 +117,8 @@ TABLE: dict[str, Use] = {
         lambda b: enfold.AutoModelForSequenceClasification,
         AttributeError,
         "module 'enfold' has no attribute 'AutoModelForSequenceClasification' (nearest: "
-        "'AutoModelForSequenceClassification', 'AutoModelForTokenClassification', "
-        "'AutoModelForNextSentencePrediction')",
+        "'AutoModelForSequenceClassification', 'AutoPeftModelForSequenceClassification', "
+        "'PeftModelForSequenceClassification')",
     ),
     # ---- tokenizer ------------------------------------------------------------------------------
     "no pad token": (

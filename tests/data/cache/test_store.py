@@ -274,7 +274,7 @@ Store(sys.argv[1]).obtain("shared", build)
 def test_waiting_is_told(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     writer = start(store, 0.05)
     assert line(writer) == "writing"
-    with caplog.at_level(logging.INFO, "enfold"):
+    with caplog.at_level(logging.INFO, "enfold.data"):
         store.obtain("shared", fails)
     assert f"waiting for process {writer.pid}, which computes the same" in caplog.text
     writer.communicate(timeout=30)

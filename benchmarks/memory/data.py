@@ -1,6 +1,6 @@
 """Memory of a map and a filter over a table larger than it: what a process holds beyond the map.
 
-    python benchmarks/data_memory.py [--rows 12000000]
+    python benchmarks/memory/data.py [--rows 12000000]
 
 Writes an Arrow file of texts of about 100 characters and a label to the temporary folder, runs each
 operation over it, and prints the peak of RssAnon, which leaves out mapped files.  The goal is under
