@@ -231,3 +231,15 @@ def test_cache_file_name_runs_and_writes(tmp_path):
 
 def _length(row):
     return {"n": len(row["text"])}
+
+
+def test_columns_left_out_of_some_rows_are_the_inputs_and_nothing_runs_twice():
+    calls = []
+
+    def uneven(row):
+        calls.append(1)
+        return {"number": -row["number"], "text": "x"} if row["number"] % 2 else {"number": 0}
+
+    ds = Dataset.from_dict(table(100)).map(uneven)
+    assert len(calls) == 100
+    assert ds[:4] == {"text": ["Row 0", "x", "Row 2", "x"], "number": [0, -1, 0, -3]}

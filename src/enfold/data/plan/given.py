@@ -19,12 +19,14 @@ from enfold.data.formatting import LazyBatch, LazyRow, View
 from enfold.data.formatting.pylists import to_list, to_rows
 from enfold.data.plan.call import (
     Call,
+    UnevenError,
     changed_columns,
     columns_of_batch,
     columns_of_rows,
     is_frame,
     is_leaf,
 )
+from enfold.data.plan.chunk import Chunk
 from enfold.errors import FunctionError
 
 Columns = Mapping[str, Any]
@@ -51,13 +53,17 @@ def reads(call: Call, features: Features) -> list[str] | None:
     return [name for name in features if name in call.reads]
 
 
-def run_reading(call: Call, features: Features, table: pa.Table, start: int) -> Outcome:
+def run_reading(call: Call, chunk: Chunk, names: list[str], start: int) -> Outcome:
     """The function on rows of the columns that it reads; it may alter lists in them in place."""
-    rows = plain_rows(table)
+    rows = plain_rows(chunk.table(names))
     results = call.each(rows, start)
-    columns = columns_of_rows(call, rows, results)
-    altered = {name: [row[name] for row in rows] for name in table.column_names
-               if not is_leaf(features[name])}
+    try:
+        columns = columns_of_rows(call, rows, results)
+    except UnevenError:  # what it returns for some rows only may be a column that it does not read
+        whole = [{**row, **read} for row, read in zip(plain_rows(chunk.table()), rows, strict=True)]
+        columns = columns_of_rows(call, whole, results)
+    altered = {name: [row[name] for row in rows] for name in names
+               if not is_leaf(chunk.features[name])}
     return Outcome(columns, altered, set(), False, is_frame(results[0]))
 
 

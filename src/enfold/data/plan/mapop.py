@@ -20,7 +20,7 @@ from enfold.data.features.build import infer
 from enfold.data.features.mixed import infer_mixed
 from enfold.data.features.promote import is_null
 from enfold.data.frame.gather import joined
-from enfold.data.plan.call import Call, UnevenError
+from enfold.data.plan.call import Call
 from enfold.data.plan.chunk import Chunk, Result
 from enfold.data.plan.given import (
     Outcome,
@@ -65,10 +65,7 @@ class MapOp(UserOp):
     def _outcome(self, chunk: Chunk, start: int) -> Outcome:
         names = reads(self.call, chunk.features)
         if names is not None:
-            try:
-                return run_reading(self.call, chunk.features, chunk.table(names), start)
-            except UnevenError:  # what it returns for some rows only may be in the others' input
-                pass
+            return run_reading(self.call, chunk, names, start)
         table = chunk.table()
         if self.call.batched:
             return run_batch(self.call, self.view(chunk.features), table, start)
