@@ -205,12 +205,12 @@ class Config:
         full = {**self._values, **{k: self[k] for k in self.DEFAULTS if k not in _PROPERTIES}}
         if "id2label" in full:
             full["id2label"] = self.id2label
-        return {**copy.deepcopy(full), "model_type": self.model_type
+        return {**_plain(full), "model_type": self.model_type
                 or self._values.get("model_type", "")}
 
     def to_save(self) -> dict[str, Any]:
         """What config.json gets: the file as read, with the edits; all values for a new config."""
-        values = copy.deepcopy(self._values) if self._read else self.to_dict()
+        values = _plain(self._values) if self._read else self.to_dict()
         if self.model_type:
             values["model_type"] = self.model_type
         return {key: value for key, value in values.items() if key not in PRIVATE}
@@ -248,6 +248,12 @@ class Config:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._values, self._read)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy with configurations of quantization as dictionaries."""
+    return {key: value.to_dict() if hasattr(value, "to_dict") else copy.deepcopy(value)
+            for key, value in values.items()}
 
 
 class _Absent:

@@ -35,6 +35,7 @@ class TensorFile(Protocol):
     def dtype(self, key: str) -> torch.dtype: ...
     def nbytes(self, key: str) -> int: ...
     def get(self, key: str) -> torch.Tensor: ...
+    def release(self, key: str) -> None: ...
 
 
 class Checkpoint:
@@ -69,6 +70,12 @@ class Checkpoint:
     def get(self, key: str) -> torch.Tensor:
         """One tensor on the CPU; `CheckpointError` with near names if there is none."""
         return self._file(key).get(key)
+
+    def release(self, key: str) -> None:
+        """Give back the memory that reading a tensor took; it is read from its file again if it is
+        still in use.  Nobody may have written to it.
+        """
+        self._file(key).release(key)
 
     __getitem__ = get
 

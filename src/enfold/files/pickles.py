@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enfold.errors import CheckpointError, FileMissing, UnsafePickle, nearest
+from enfold.files.pages import drop_pages
 
 if TYPE_CHECKING:
     import torch
+
+ZIP = b"PK\x03\x04"
 
 
 class PickleFile:
@@ -27,6 +30,7 @@ class PickleFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path, self.metadata = Path(path), {}
         self._tensors = _tensors(self.path, _load(self.path))
+        self._mapped = _start(self.path).startswith(ZIP)
 
     def keys(self) -> list[str]:
         return list(self._tensors)
@@ -47,6 +51,12 @@ class PickleFile:
             raise CheckpointError(f"{self.path}: no tensor {key!r}{nearest(key, self._tensors)}. "
                                   f"It holds {len(self._tensors)} tensors") from None
 
+    def release(self, key: str) -> None:
+        """Drop the pages that are only this tensor's, where the file is mapped."""
+        tensor = self.get(key)
+        if self._mapped and tensor.is_contiguous():
+            drop_pages(tensor.data_ptr(), tensor.nbytes)
+
 
 def _load(path: Path) -> Any:
     import torch
@@ -56,7 +66,7 @@ def _load(path: Path) -> Any:
         raise CheckpointError(f"{path}: a Git LFS pointer, not the file itself. "
                               "Do: run `git lfs pull` there")
     try:
-        zipped = start.startswith(b"PK\x03\x04")
+        zipped = start.startswith(ZIP)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from error

@@ -100,6 +100,14 @@ class SafetensorsFile:
             flat = flat.clone()  # kernels want whole addresses
         return flat.view(dtype).view(self.shape(key))
 
+    def release(self, key: str) -> None:
+        """Drop the pages that are only this tensor's; they are read again when it is looked at."""
+        entry = self._entry(key)
+        start = -(-(self._data + entry.start) // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (self._data + entry.end) // mmap.PAGESIZE * mmap.PAGESIZE
+        if self._map is not None and end > start and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
+
     def _entry(self, key: str) -> Entry:
         try:
             return self.entries[key]

@@ -17,6 +17,7 @@ from enfold.config import Config
 from enfold.errors import ConfigError, InputError
 from enfold.model.adapting import AdapterMixin
 from enfold.model.embeddings import Embeddings
+from enfold.model.quantizing import QuantizedMixin
 from enfold.models.registry import Plan, get_family
 from enfold.nn.build import build
 from enfold.nn.cache import Cache
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 KERNELS = ("sdpa", "eager")
 
 
-class PreTrainedModel(Embeddings, AdapterMixin, PublicFace):
+class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
     """A transformer with a head.
 
     `model(input_ids, attention_mask, ...)` returns a `ModelOutput`.  Construct from a config for

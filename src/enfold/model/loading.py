@@ -13,6 +13,7 @@ from enfold.config import Config
 from enfold.errors import ArgumentError, ConfigError, FileMissing, InputError, unknown_arguments
 from enfold.files import Checkpoint, HubOptions, find, open_checkpoint
 from enfold.model.base import PreTrainedModel
+from enfold.model.quantizing import quantizing
 from enfold.models.configs import PreTrainedConfig, read_values
 from enfold.models.registry import get_family
 from enfold.settings import compat
@@ -20,8 +21,7 @@ from enfold.weights.load import Report, Terms, load
 
 PathLike = str | os.PathLike[str]
 NOT_YET = {
-    "quantization_config": "load the model as it is", "load_in_8bit": "load the model as it is",
-    "load_in_4bit": "load the model as it is", "max_memory": "use device_map='cpu' or 'cuda'",
+    "max_memory": "use device_map='cpu' or 'cuda'",
     "offload_folder": "use device_map='cpu' or 'cuda'", "tp_plan": "load on one device",
     "gguf_file": "give a folder with safetensors", "from_tf": "convert the weights with "
                                                               "transformers 4 once",
@@ -45,6 +45,9 @@ class Options:
     attn_implementation: str | None = None
     add_pooling_layer: bool | None = None
     generation_config: Any = None
+    quantization_config: Any = None
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
 
 
 def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -> Any:
@@ -54,7 +57,9 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     or its name.  device_map: None or "cpu", "cuda", "auto" (the GPU if there is one), a device.
     variant: "fp16" for model.fp16.safetensors.  config: a Config to use instead of the file's.
     ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
-    (model, info).  revision, cache_dir, token, local_files_only, subfolder, force_download: where
+    (model, info).  quantization_config: store the linear layers in fewer bits
+    (BitsAndBytesConfig, ...); load_in_4bit, load_in_8bit: short for it; a quantized checkpoint
+    needs neither.  revision, cache_dir, token, local_files_only, subfolder, force_download: where
     the files come from.  Further arguments set attributes of the config (num_labels=3).
 
     Raises FileMissing, ConfigError, CheckpointError.
@@ -71,7 +76,9 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     if options.attn_implementation:
         config.attn_implementation = options.attn_implementation
     model._build(config, add_pooling_layer=options.add_pooling_layer)
+    method = quantizing(config, options)
     terms = _terms(model, config, checkpoint, options, edits)
+    terms.method = method
     report = load(model, checkpoint, terms)
     _settle(model, config, report, name)
     model.generation_config = options.generation_config or _generation_file(name, hub)
@@ -134,7 +141,7 @@ def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options:
         complete=type(model).__name__ in architectures, tie=edits.get("tie_word_embeddings"),
         ignore_mismatched_sizes=options.ignore_mismatched_sizes,
         dtype=_dtype(options.dtype, config, checkpoint), device=_device(options.device_map),
-        std=model._std)
+        std=model._std, measure=options.output_loading_info)
 
 
 def _dtype(wanted: Any, config: Any, checkpoint: Checkpoint) -> torch.dtype:

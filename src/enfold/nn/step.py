@@ -26,6 +26,7 @@ from enfold.nn.heads.language import CausalHead
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
 from enfold.nn.norm import LayerNorm, RMSNorm
+from enfold.nn.quantized import QuantizedLinear
 from enfold.nn.rope import cos_sin
 from enfold.nn.stack import Transformer
 from enfold.nn.table import Table
@@ -135,7 +136,7 @@ def function(module: nn.Module, dtype: torch.dtype) -> Function:
     """A module for inference as a function that holds its weights; anything unusual as it is."""
     if _hooked(module):
         return module
-    if type(module) is Linear:
+    if type(module) is Linear or isinstance(module, QuantizedLinear):
         return module.kernel(dtype)
     if type(module) is LayerNorm:
         shape, weight, bias, eps = module.normalized_shape, module.weight, module.bias, module.eps

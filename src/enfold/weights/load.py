@@ -7,7 +7,7 @@ What may be left over: heads of the same family, and what the family's `drop` pa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,21 @@ from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, nearest
 from enfold.nn.init import initialise
+from enfold.weights.packed import (
+    Method,
+    Reading,
+    fill,
+    held_by_layer,
+    linears,
+    packed,
+    put_in,
+    split,
+)
 from enfold.weights.slots import Slot, slots
 
 if TYPE_CHECKING:
     from enfold.files import Checkpoint
+    from enfold.nn.quantized import QuantizedLinear
     from enfold.weights.names import NameTable
 
 log = logging.getLogger("enfold")
@@ -48,6 +59,8 @@ class Terms:
     dtype: torch.dtype | None = None
     device: torch.device | None = None
     std: Callable[[str], float] = lambda name: 0.02
+    method: Method | None = None  # makes quantized layers of linear ones
+    measure: bool = False  # whether the errors of quantizing are computed
 
 
 @dataclass(slots=True)
@@ -58,17 +71,24 @@ class Report:
     stored: set[str] = field(default_factory=set)  # computed tensors that the file holds, our names
     left_over: list[str] = field(default_factory=list)
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    errors: dict[str, float] = field(default_factory=dict)  # relative, of quantized weights
 
     def as_info(self) -> dict[str, Any]:
         """The dictionary that `output_loading_info=True` returns."""
         return {"missing_keys": set(self.new), "unexpected_keys": set(self.left_over),
-                "mismatched_keys": set(self.mismatched), "error_msgs": []}
+                "mismatched_keys": set(self.mismatched), "error_msgs": [],
+                "quantization_errors": self.errors}
 
 
 def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     """Fill `model`, built on the meta device, tensor by tensor."""
-    report, wanted = Report(), slots(model)
-    keys = _match(checkpoint, terms, {name for slot in wanted for name in slot.names}, report)
+    if terms.method is not None:
+        put_in(model, terms.method, _held(model, checkpoint, terms), terms.names.theirs)
+    report, wanted, layers = Report(), slots(model, packed=False), packed(model)
+    known = {name for slot in wanted for name in slot.names}
+    known |= {f"{path}.{leaf}" for path, layer in layers.items() for leaf in layer.reads}
+    keys = _match(checkpoint, terms, known, report)
+    _fill_packed(layers, keys, checkpoint, terms, report)
     fresh: list[Slot] = []
     for slot in wanted:
         value = _read(slot, keys, checkpoint, terms, report)
@@ -88,6 +108,35 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
                     "using it",
                     terms.title, ", ".join(report.new))
     return report
+
+
+def _held(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> dict[str, set[str]]:
+    """Linear layer (our path) -> what the checkpoint has below it."""
+    paths = {path for path, _ in linears(model)}
+    names = [ours for key in checkpoint.keys()  # noqa: SIM118 - not a dict
+             for spelling in spellings(key, terms.prefix, terms.prefixes)
+             if (ours := _translate(terms.names, spelling)) is not None]
+    return held_by_layer(names, paths)
+
+
+def _fill_packed(layers: Mapping[str, QuantizedLinear], keys: dict[str, list[str]],
+                 checkpoint: Checkpoint, terms: Terms, report: Report) -> None:
+    """Read the quantized layers, in the order of the model."""
+    found: dict[str, dict[str, str]] = {path: {} for path in layers}
+    for name, present in keys.items():
+        place = split(name, found)
+        if place and place[1] != "bias":
+            found[place[0]][place[1]] = present[0]
+    reading = Reading(terms.title, terms.dtype, lambda path: terms.device, terms.measure)
+    for path, layer in layers.items():
+        if not found[path]:
+            theirs = terms.names.theirs(f"{path}.weight")
+            raise CheckpointError(f"{terms.title}: checkpoint has no tensor {theirs!r} (needed by "
+                                  f"{terms.names.line(path)}){nearest(theirs, checkpoint.keys())}. "
+                                  "Do: check that config.json belongs to these weights")
+        error = fill(layer, terms.names.theirs(path), found[path], checkpoint, reading)
+        if error is not None:
+            report.errors[terms.names.theirs(path)] = error
 
 
 def _match(checkpoint: Checkpoint, terms: Terms, known: set[str],

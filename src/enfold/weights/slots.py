@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from enfold.nn.quantized import QuantizedLinear
+
 PARTS = ("body", "head")
 
 
@@ -42,10 +44,13 @@ class Slot:
             module._parameters[leaf] = parameter
 
 
-def slots(root: nn.Module) -> list[Slot]:
-    """The tensors of body and head in the order of their modules, persistent buffers included."""
+def slots(root: nn.Module, *, packed: bool = True) -> list[Slot]:
+    """The tensors of body and head in the order of their modules, persistent buffers included.
+
+    packed: with the weights of quantized layers, as files hold them; these can't be put.
+    """
     found: dict[int, Slot] = {}
-    for name, tensor, computed in members(root):
+    for name, tensor, computed in members(root, packed=packed):
         if id(tensor) in found:
             found[id(tensor)].names.append(name)
         else:
@@ -53,13 +58,16 @@ def slots(root: nn.Module) -> list[Slot]:
     return list(found.values())
 
 
-def members(root: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
+def members(root: nn.Module, *, packed: bool = True) -> Iterator[tuple[str, Tensor, bool]]:
     """(our name, tensor, is it computed) of parameters and persistent buffers, ties repeated."""
     for part in PARTS:
         top = root._modules.get(part)
         if top is None:
             continue
         for path, module in top.named_modules(prefix=part):
+            if isinstance(module, QuantizedLinear):
+                yield from _of_quantized(path, module, packed)
+                continue
             computed = getattr(module, "computed", ())
             for leaf, parameter in module._parameters.items():
                 if parameter is not None:
@@ -69,9 +77,17 @@ def members(root: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
                     yield f"{path}.{leaf}", buffer, leaf in computed
 
 
+def _of_quantized(path: str, layer: QuantizedLinear,
+                  packed: bool) -> Iterator[tuple[str, Tensor, bool]]:
+    for leaf, tensor in layer.tensors().items() if packed else ():
+        yield f"{path}.{leaf}", tensor, False
+    if layer.bias is not None:
+        yield f"{path}.bias", layer.bias, False
+
+
 def retied(root: nn.Module, change: Callable[[], object]) -> None:
     """Make a change that may give every module a parameter of its own; ties stay ties."""
-    ties = [slot for slot in slots(root) if len(slot.names) > 1]
+    ties = [slot for slot in slots(root, packed=False) if len(slot.names) > 1]
     change()
     for slot in ties:
         path, _, leaf = slot.name.rpartition(".")
@@ -82,6 +98,6 @@ def retied(root: nn.Module, change: Callable[[], object]) -> None:
 
 def materialise(root: nn.Module, device: torch.device) -> None:
     """Give tensors that are still on the meta device memory, uninitialised; ties stay ties."""
-    for slot in slots(root):
+    for slot in slots(root, packed=False):
         if slot.tensor.is_meta and device.type != "meta":
             slot.put(root, torch.empty_like(slot.tensor.detach(), device=device))

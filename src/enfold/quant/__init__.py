@@ -1,0 +1,1 @@
+"""Quantization: the formats, their configurations, and how they are stored."""

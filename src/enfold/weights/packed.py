@@ -1,0 +1,144 @@
+"""Quantized layers of a model: put in place of linear ones, and filled as a checkpoint is read.
+
+A plain tensor is quantized when it is read and its memory given back before the next one, so that
+at most one is there in full.  nn/quantized.py says how a format is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from enfold.errors import CheckpointError
+from enfold.nn.linear import Conv1D, Linear
+from enfold.nn.quantized import QuantizedLinear
+
+if TYPE_CHECKING:
+    from enfold.files import Checkpoint
+
+Keys = Mapping[str, str]  # name below a layer ("weight.absmax") -> the checkpoint's key
+
+
+class Method(Protocol):
+    """What makes the quantized layers of a model."""
+
+    def layer(self, path: str, linear: nn.Linear, held: Collection[str]) -> QuantizedLinear | None:
+        """An empty layer in place of `linear` (on the meta device), or None to leave it.
+
+        path: the ecosystem's name.  held: what the checkpoint has for it, names below the layer
+        (("weight", "bias") of a plain one).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How tensors are read: `place` gives the device for a path (ours)."""
+
+    title: str
+    dtype: torch.dtype | None
+    place: Callable[[str], torch.device | None]
+    measure: bool = False  # whether errors are computed
+
+
+def packed(root: nn.Module) -> dict[str, QuantizedLinear]:
+    """Our path -> quantized layer."""
+    return {path: module for path, module in _modules(root)
+            if isinstance(module, QuantizedLinear)}
+
+
+def split(name: str, layers: Collection[str]) -> tuple[str, str] | None:
+    """(layer, name below it) of our name, None if it is in none of `layers`."""
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        if (path := ".".join(parts[:end])) in layers:
+            return path, ".".join(parts[end:])
+    return None
+
+
+def held_by_layer(names: Iterable[str], layers: Collection[str]) -> dict[str, set[str]]:
+    """Layer -> names below it, of our names."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        if place := split(name, layers):
+            found.setdefault(place[0], set()).add(place[1])
+    return found
+
+
+def linears(root: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
+    """(our path, layer) of the linear layers that can be quantized."""
+    for path, module in _modules(root):
+        if isinstance(module, nn.Linear) and type(module) in (Linear, Conv1D, nn.Linear):
+            yield path, module
+
+
+def _modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for part in ("body", "head"):
+        if (top := root._modules.get(part)) is not None:
+            yield from top.named_modules(prefix=part)
+
+
+def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
+           theirs: Callable[[str], str]) -> None:
+    """Replace linear layers by what the method makes of them."""
+    for path, linear in list(linears(root)):
+        layer = method.layer(theirs(path), linear, held.get(path, ()))
+        if layer is not None:
+            parent, _, leaf = path.rpartition(".")
+            setattr(nn.Module.get_submodule(root, parent), leaf, layer)
+
+
+def fill(layer: QuantizedLinear, path: str, keys: Keys, checkpoint: Checkpoint,
+         reading: Reading) -> float | None:
+    """Read a layer, plain or stored; the relative error of a plain one if that is measured."""
+    device = reading.place(path)
+    if _is_plain(keys, checkpoint):
+        return _quantize(layer, keys["weight"], checkpoint, reading, device)
+    missing = sorted(set(layer.wants(keys)) - set(keys))
+    if missing:
+        raise CheckpointError(
+            f"{reading.title}: the checkpoint has no {', '.join(map(repr, missing))} for "
+            f"{layer.method} layer {path!r}, only {', '.join(map(repr, sorted(keys.values())))}. "
+            "Do: save the quantized model again, or load the original checkpoint and quantize it")
+    tensors = {leaf: _owned(checkpoint.get(key), device) for leaf, key in keys.items()}
+    layer.take(tensors)
+    return None
+
+
+def _is_plain(keys: Keys, checkpoint: Checkpoint) -> bool:
+    """Whether the file has the weight in full: of floats, without any statistics."""
+    if set(keys) != {"weight"}:
+        return False
+    dtype = checkpoint.dtype(keys["weight"])
+    return dtype.is_floating_point and dtype.itemsize > 1
+
+
+def _owned(tensor: Tensor, device: torch.device | None) -> Tensor:
+    return tensor.to(device)
+
+
+def _quantize(layer: QuantizedLinear, key: str, checkpoint: Checkpoint, reading: Reading,
+              device: torch.device | None) -> float | None:
+    value = checkpoint.get(key)
+    weight = value.t() if layer.turned else value
+    shape = (layer.out_features, layer.in_features)
+    if tuple(weight.shape) != shape:
+        raise CheckpointError(f"{reading.title}: tensor {key!r} has shape {tuple(value.shape)}, "
+                              f"expected {shape[::-1] if layer.turned else shape}. Do: check "
+                              "config.json against the weights")
+    weight = weight.to(device=device, dtype=reading.dtype)
+    layer.requantize(weight)
+    error = relative_error(layer, weight) if reading.measure else None
+    del value, weight
+    checkpoint.release(key)
+    return error
+
+
+def relative_error(layer: QuantizedLinear, weight: Tensor) -> float:
+    """|Q - W| / |W| of a layer that stands for `weight` [O, I]."""
+    norm = weight.float().norm()
+    return float((layer.dequantize(torch.float32) - weight.float()).norm() / norm.clamp_min(1e-30))
