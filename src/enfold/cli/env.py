@@ -67,10 +67,13 @@ def torch_settings() -> dict[str, str]:
         import torch
     except ImportError as error:
         return {"error": f"{error}. Do: pip install torch"}
+    from enfold.nn.native.library import describe
+
     cuda = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {"threads": f"{torch.get_num_threads()} (between operations: "
                        f"{torch.get_num_interop_threads()})",
             "kernels": torch.backends.cpu.get_cpu_capability(),
+            "our kernels": describe(),
             "fp32 matmul": torch.get_float32_matmul_precision(),
             "cuda": ", ".join(cuda) or "none",
             "mps": "yes" if torch.backends.mps.is_available() else "none"}

@@ -1,0 +1,270 @@
+// A step of decoding: rotate the new query and key, append key and value to the cache, attend.
+//
+// One query per row of the batch and head; the G = H / K heads of a group share a key.  Keys are
+// read once, BLOCK at a time, for the heads of a group together; softmax is kept as a running
+// maximum and sum in fp32.  Threads share out rows, kv heads and, in long contexts, stretches of
+// keys, whose parts are put together at the end.
+//
+// B rows, H heads, K kv heads, D features of a head, S keys
+#include <cstdlib>
+
+#include "isa.h"
+#include "rotate.h"
+#include "vec.h"
+
+struct StepArgs {
+  const void *query, *key, *value;  // [B, H, D], [B, K, D] twice; no key: the cache stands as it is
+  void *keys, *values;              // [B, K, capacity, D]
+  void* out;                        // [B, H, D]
+  const float *cos, *sin;           // [B, R], or null
+  const uint8_t* mask;              // [B, S] of zeros and ones, or null
+  const float* bias;                // [H, S] to be added, or null
+  int64_t query_row, key_row, value_row, rope_row, mask_row, bias_head;  // numbers to the next
+  int64_t cache_row, cache_head, cache_token;
+  int32_t batch, heads, kv_heads, dim, rotated, interleaved;
+  int32_t length;  // keys, the new one included
+  int32_t window;  // of the last so many keys, or 0
+  int32_t threads, dtype;
+  float scale;
+};
+
+namespace {
+
+constexpr int BLOCK = 64;     // keys at a time
+constexpr int STRETCH = 512;  // keys that a thread takes at least
+constexpr int WIDEST = 512;   // features of a head
+
+// Running state of the heads of a group over a stretch of keys.
+struct Partial {
+  float *query, *mixed;  // [G, D] in fp32, rows `width` apart
+  float *most, *sum;     // [G]
+};
+
+#if defined(ENFOLD_AVX512)
+inline V sums(const V* x) {  // the total of each of 16 vectors
+  __m512 quad[4];
+  for (int i = 0; i < 4; ++i) {
+    const V* y = x + 4 * i;
+    __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps((__m512)y[0], (__m512)y[1]),
+                              _mm512_unpackhi_ps((__m512)y[0], (__m512)y[1]));
+    __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps((__m512)y[2], (__m512)y[3]),
+                              _mm512_unpackhi_ps((__m512)y[2], (__m512)y[3]));
+    quad[i] = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+  }
+  __m512 u = _mm512_add_ps(_mm512_shuffle_f32x4(quad[0], quad[1], 0x88),
+                           _mm512_shuffle_f32x4(quad[0], quad[1], 0xdd));
+  __m512 v = _mm512_add_ps(_mm512_shuffle_f32x4(quad[2], quad[3], 0x88),
+                           _mm512_shuffle_f32x4(quad[2], quad[3], 0xdd));
+  return (V)_mm512_add_ps(_mm512_shuffle_f32x4(u, v, 0x88), _mm512_shuffle_f32x4(u, v, 0xdd));
+}
+#elif defined(__AVX2__)
+inline V sums(const V* x) {
+  __m256 quad[2];
+  for (int i = 0; i < 2; ++i) {
+    const V* y = x + 4 * i;
+    quad[i] = _mm256_hadd_ps(_mm256_hadd_ps((__m256)y[0], (__m256)y[1]),
+                             _mm256_hadd_ps((__m256)y[2], (__m256)y[3]));
+  }
+  return (V)_mm256_add_ps(_mm256_permute2f128_ps(quad[0], quad[1], 0x20),
+                          _mm256_permute2f128_ps(quad[0], quad[1], 0x31));
+}
+#else
+inline V sums(const V* x) {
+  V found;
+  for (int i = 0; i < W; ++i) found[i] = total(x[i]);
+  return found;
+}
+#endif
+
+// Scores [N, count] of N queries and `count` keys, rows BLOCK apart.
+template <int N, class T>
+void score(const float* query, int width, const T* keys, int64_t step, int count, int dim,
+           float* out) {
+  for (int first = 0; first < count; first += W) {
+    int here = smaller(W, count - first);
+    V part[N][W];
+    for (int i = 0; i < here; ++i) {
+      const T* key = keys + (first + i) * step;
+      V sum[N] = {};
+      for (int d = 0; d < dim; d += W) {
+        V k = load(key + d, dim - d);
+        for (int g = 0; g < N; ++g) sum[g] += load(query + g * width + d) * k;
+      }
+      for (int g = 0; g < N; ++g) part[g][i] = sum[g];
+    }
+    for (int i = here; i < W; ++i)
+      for (int g = 0; g < N; ++g) part[g][i] = V{};
+    for (int g = 0; g < N; ++g) store(out + g * BLOCK + first, sums(part[g]));
+  }
+}
+
+// Adds the values of `count` keys, weighted, to what N queries have mixed.
+template <int N, class T>
+void mix(const float* weight, const T* values, int64_t step, int count, int dim, float* mixed,
+         int width) {
+  for (int d = 0; d < dim; d += W) {
+    V sum[N];
+    for (int g = 0; g < N; ++g) sum[g] = load(mixed + g * width + d);
+    for (int i = 0; i < count; ++i) {
+      V v = load(values + i * step + d, dim - d);
+      for (int g = 0; g < N; ++g) sum[g] += weight[g * BLOCK + i] * v;
+    }
+    for (int g = 0; g < N; ++g) store(mixed + g * width + d, sum[g]);
+  }
+}
+
+// Scores of products: scaled, with the bias, minus infinity where the mask is 0 and in the last
+// vector's empty lanes.  Their highest.
+float adjust(const StepArgs& a, int row, int head, int first, int count, float* score) {
+  V top = all(-INFINITY), nothing = top;
+  const float* bias = a.bias ? a.bias + head * a.bias_head + first : nullptr;
+  const uint8_t* mask = a.mask ? a.mask + row * a.mask_row + first : nullptr;
+  for (int i = 0; i < count; i += W) {
+    V found = load(score + i) * (a.scale * LOG2E);
+    if (bias) found += load(bias + i, count - i) * LOG2E;
+    if (mask) found = pick(nonzero(mask + i, count - i), found, nothing);
+    if (count - i < W) found = pick(counted() < count - i, found, nothing);
+    store(score + i, found);
+    top = most(top, found);
+  }
+  return highest(top);
+}
+
+// Scores as weights 2^(score - maximum); what was mixed before is scaled to the new maximum.
+void settle(float* score, int count, float top, int g, int width, int dim, Partial& state) {
+  top = larger(top, state.most[g]);
+  float base = top == -INFINITY ? 0.f : top;
+  float keep = exp2(all(state.most[g] - base))[0];
+  V sum = {};
+  for (int i = 0; i < count; i += W) {
+    V weight = exp2(load(score + i) - base);
+    store(score + i, weight);
+    sum += weight;
+  }
+  state.sum[g] = state.sum[g] * keep + total(sum);
+  state.most[g] = top;
+  if (keep != 1.f)
+    for (int d = 0; d < dim; d += W)
+      store(state.mixed + g * width + d, load(state.mixed + g * width + d) * keep);
+}
+
+template <int N, class T>
+void block(const StepArgs& a, int row, int head, int kv, int first, int count, int g, int width,
+           Partial& state) {
+  float scores[N * BLOCK];
+  int64_t start = row * a.cache_row + kv * a.cache_head + first * a.cache_token;
+  score<N>(state.query + g * width, width, (const T*)a.keys + start, a.cache_token, count, a.dim,
+           scores);
+  for (int i = 0; i < N; ++i) {
+    float top = adjust(a, row, head + i, first, count, scores + i * BLOCK);
+    settle(scores + i * BLOCK, count, top, g + i, width, a.dim, state);
+  }
+  mix<N>(scores, (const T*)a.values + start, a.cache_token, count, a.dim, state.mixed + g * width,
+         width);
+}
+
+template <class T>
+void stretch(const StepArgs& a, int row, int kv, int begin, int end, int width, Partial& state) {
+  int group = a.heads / a.kv_heads;
+  for (int first = begin; first < end; first += BLOCK) {
+    int count = smaller(BLOCK, end - first), g = 0;
+    auto run = [&](auto size) {
+      constexpr int N = decltype(size)::value;
+      for (; group - g >= N; g += N)
+        block<N, T>(a, row, kv * group + g, kv, first, count, g, width, state);
+    };
+    run(Size<8>());
+    run(Size<4>());
+    run(Size<2>());
+    run(Size<1>());
+  }
+}
+
+// The group's queries in fp32, rotated; nothing mixed yet.
+template <class T>
+void begin_group(const StepArgs& a, int row, int kv, int width, Partial& state) {
+  int group = a.heads / a.kv_heads;
+  const T* query = (const T*)a.query + row * a.query_row + int64_t(kv) * group * a.dim;
+  for (int g = 0; g < group; ++g) {
+    float* found = state.query + g * width;
+    for (int d = 0; d < width; ++d) found[d] = d < a.dim ? value(query[g * a.dim + d]) : 0.f;
+    if (a.cos) rotate_row<T>(found, a.cos + row * a.rope_row, a.sin + row * a.rope_row, a);
+    state.most[g] = -INFINITY;
+    state.sum[g] = 0;
+  }
+  memset(state.mixed, 0, sizeof(float) * group * width);
+}
+
+template <class T> void append(const StepArgs& a, int row, int kv) {
+  int64_t place = row * a.cache_row + kv * a.cache_head + (a.length - 1) * a.cache_token;
+  const T* key = (const T*)a.key + row * a.key_row + int64_t(kv) * a.dim;
+  float found[WIDEST];
+  for (int d = 0; d < a.dim; ++d) found[d] = value(key[d]);
+  if (a.cos) rotate_row<T>(found, a.cos + row * a.rope_row, a.sin + row * a.rope_row, a);
+  for (int d = 0; d < a.dim; ++d) put((T*)a.keys + place + d, found[d]);
+  memcpy((T*)a.values + place, (const T*)a.value + row * a.value_row + int64_t(kv) * a.dim,
+         sizeof(T) * a.dim);
+}
+
+// Puts the stretches of a group together; stretches lie `size` numbers apart.
+template <class T>
+void finish(const StepArgs& a, int row, int kv, const float* from, int64_t size, int splits,
+            int width) {
+  int group = a.heads / a.kv_heads;
+  for (int g = 0; g < group; ++g) {
+    float top = -INFINITY, sum = 0;
+    const float* most = from + 2 * int64_t(group) * width;
+    for (int s = 0; s < splits; ++s) top = larger(top, most[s * size + g]);
+    float base = top == -INFINITY ? 0.f : top, share[64];
+    for (int s = 0; s < splits; ++s) {
+      share[s] = exp2(all(most[s * size + g] - base))[0];
+      sum += share[s] * most[s * size + group + g];
+    }
+    float scale = sum > 0 ? 1 / sum : 0;
+    T* out = (T*)a.out + (int64_t(row) * a.heads + kv * group + g) * a.dim;
+    for (int d = 0; d < a.dim; d += W) {
+      V found = {};
+      for (int s = 0; s < splits; ++s)
+        found += load(from + s * size + (group + g) * int64_t(width) + d) * share[s];
+      store(out + d, found * scale, a.dim - d);
+    }
+  }
+}
+
+template <class T> void step(const StepArgs& a) {
+  int group = a.heads / a.kv_heads, units = a.batch * a.kv_heads;
+  int width = rounded(a.dim, W), begin = a.window ? larger(0, a.length - a.window) : 0;
+  int keys = a.length - begin, most = larger(1, smaller(64, keys / STRETCH));
+  int splits = smaller(most, (a.threads + units - 1) / units);
+  int each = rounded((keys + splits - 1) / splits, BLOCK);
+  splits = (keys + each - 1) / each;
+  int64_t size = rounded(2 * int64_t(group) * width + 2 * group, 16);
+  int threads = int64_t(units) * keys * a.dim < 16384 ? 1 : smaller(a.threads, units * splits);
+  float* work = (float*)aligned_alloc(64, rounded(sizeof(float) * size * units * splits, 64));
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+#pragma omp for
+    for (int task = 0; task < units * splits; ++task) {
+      int unit = task / splits, split = task % splits, row = unit / a.kv_heads;
+      int kv = unit % a.kv_heads;
+      float* own = work + task * size;
+      Partial state = {own, own + group * width, own + 2 * group * width,
+                       own + 2 * group * width + group};
+      if (a.key && split == splits - 1) append<T>(a, row, kv);
+      begin_group<T>(a, row, kv, width, state);
+      int first = begin + split * each;
+      stretch<T>(a, row, kv, first, smaller(first + each, a.length), width, state);
+    }
+#pragma omp for
+    for (int unit = 0; unit < units; ++unit)
+      finish<T>(a, unit / a.kv_heads, unit % a.kv_heads, work + unit * splits * size, size, splits,
+                width);
+  }
+  free(work);
+}
+
+}  // namespace
+
+extern "C" void ENFOLD(attention_step)(const StepArgs* a) {
+  a->dtype ? step<bf16>(*a) : step<float>(*a);
+}
