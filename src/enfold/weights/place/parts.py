@@ -1,0 +1,107 @@
+"""The parts of a model: what a plan places.
+
+    body.embed, body.layers.0, body.layers.1, ..., body.norm, body.pooler, head
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from enfold.nn.embed import TokenEmbedding
+from enfold.nn.stack import Transformer
+from enfold.spec import MLP, Attention, Block
+from enfold.weights.place.planner import Part
+from enfold.weights.slots import PARTS, members
+
+LENGTH = 2048  # tokens of context that plans leave room for
+
+
+def model_parts(model: nn.Module, dtype: torch.dtype | None = None) -> list[Part]:
+    """The parts of a model (our names) in the order of running; floating weights as `dtype`."""
+    tensors = ((name, id(tensor), stored_size(model, name, tensor, dtype))
+               for name, tensor, _ in members(model))
+    made = partition(tensors, units(model))
+    caches, length = dict(_caches(model, dtype)), context_length(model)
+    return [Part(p.name, p.tensors, caches.get(p.name, 0) * length,
+                 isinstance(nn.Module.get_submodule(model, p.name), TokenEmbedding)) for p in made]
+
+
+def partition(tensors: Iterable[tuple[str, Hashable, int]], units: Sequence[str]) -> list[Part]:
+    """(name, identity, bytes) of tensors by the unit they are in; units without any are left out.
+
+    A tensor in no unit raises: every tensor is placed.
+    """
+    found: dict[str, dict[Hashable, int]] = {unit: {} for unit in units}
+    for name, key, count in tensors:
+        path = name.split(".")
+        home = next((unit for end in range(len(path), 0, -1)
+                     if (unit := ".".join(path[:end])) in found), None)
+        if home is None:
+            raise ValueError(f"{name!r} is in no unit of {list(units)}")
+        found[home][key] = count
+    return [Part(unit, held) for unit, held in found.items() if held]
+
+
+def units(model: nn.Module) -> list[str]:
+    """Paths (ours) of the modules that run whole on one device, in the order of running."""
+    found = []
+    for path, stack in stacks(model):
+        for leaf, module in stack.named_children():
+            inner = f"{path}.{leaf}"
+            found += ([f"{inner}.{index}" for index in range(len(module))]
+                      if isinstance(module, nn.ModuleList) else [inner])
+    found += [part for part in PARTS if part != "body" and part in model._modules]
+    return found
+
+
+def stacks(model: nn.Module) -> Iterator[tuple[str, Transformer]]:
+    """(path, stack): the body, or its halves."""
+    body = model.get_submodule("body")
+    for path, module in chain([("body", body)], body.named_children()):
+        if isinstance(module, Transformer):
+            yield path if path == "body" else f"body.{path}", module
+
+
+def stored_size(model: nn.Module, name: str, tensor: Tensor, dtype: torch.dtype | None) -> int:
+    """Bytes of a tensor once it is loaded as `dtype`; what is quantized keeps its own types."""
+    owner: Any = nn.Module.get_submodule(model, name.rpartition(".")[0])
+    plain = tensor.is_floating_point() and not hasattr(owner, "dequantize")
+    return tensor.numel() * (dtype or tensor.dtype).itemsize if plain else tensor.nbytes
+
+
+def _caches(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, int]]:
+    """(block, bytes of keys and values per token) of decoders."""
+    width = (dtype or torch.float32).itemsize
+    for path, stack in stacks(model):
+        for index, block in enumerate(stack.spec.blocks):
+            heads = [a for a in _attentions(block) if a.causal or a.cross]
+            if any(attention.causal for attention in heads):
+                yield f"{path}.layers.{index}", sum(2 * a.kv_heads * a.head_dim * width
+                                                    for a in heads)
+
+
+def work_size(model: nn.Module, dtype: torch.dtype | None = None) -> int:
+    """Bytes of the activations of one text's pass: a block's inputs, outputs and inner states."""
+    width, length = (dtype or torch.float32).itemsize, context_length(model)
+    rows = [6 * stack.spec.dim + max((_hidden(block) for block in stack.spec.blocks), default=0)
+            for _, stack in stacks(model)]
+    return max(rows) * length * width
+
+
+def context_length(model: Any) -> int:
+    """Tokens that room is left for: the model's positions, up to 2,048."""
+    return min(int(model.config.get("max_position_embeddings") or LENGTH), LENGTH)
+
+
+def _attentions(block: Block) -> list[Attention]:
+    return [branch for branch in block.branches if isinstance(branch, Attention)]
+
+
+def _hidden(block: Block) -> int:
+    return sum(branch.hidden * (3 if branch.gated else 2) for branch in block.branches
+               if isinstance(branch, MLP))
