@@ -5,9 +5,9 @@ from enfold.files.cache import commit_of
 from enfold.files.checkpoint import Checkpoint, open_checkpoint
 from enfold.files.hub import HubOptions, find, list_files, resolve
 from enfold.files.jsons import read_json, write_json
-from enfold.files.upload import push_to_hub
+from enfold.files.upload import create_repository, push_to_hub
 from enfold.files.write import write_checkpoint
 
-__all__ = ["Checkpoint", "HubOptions", "atomic_folder_write", "commit_of", "find", "list_files",
-           "open_checkpoint", "push_to_hub", "read_json", "resolve", "write_checkpoint",
-           "write_json"]
+__all__ = ["Checkpoint", "HubOptions", "atomic_folder_write", "commit_of", "create_repository",
+           "find", "list_files", "open_checkpoint", "push_to_hub", "read_json", "resolve",
+           "write_checkpoint", "write_json"]

@@ -27,13 +27,9 @@ def push_to_hub(folder: str | os.PathLike[str], repo_id: str, *, token: str | bo
     if setting := env.offline():
         raise FileMissing(f"can't upload to {repo_id}: {setting} forbids the network. "
                           "Do: unset it for this")
-    from huggingface_hub import HfApi
-
-    api = HfApi(endpoint=env.endpoint(), token=token)
+    api = _client(token)
     try:
-        full_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        if revision and not create_pr:
-            api.create_branch(full_id, branch=revision, exist_ok=True)
+        full_id = _created(api, repo_id, private, None if create_pr else revision)
         commit = api.upload_folder(
             repo_id=full_id, folder_path=folder, revision=revision, create_pr=create_pr,
             commit_message=commit_message or f"Upload {folder.name}",
@@ -44,3 +40,33 @@ def push_to_hub(folder: str | os.PathLike[str], repo_id: str, *, token: str | bo
                           "right to write there") from error
     repo.forget(full_id)
     return commit
+
+
+def create_repository(repo_id: str, *, token: str | bool | None = None,
+                      private: bool | None = None, revision: str | None = None) -> str:
+    """Create a repository and a branch if need be; its full name, "owner/name".
+
+    Raises `FileMissing` saying what the Hub objects to: before work whose results go there.
+    """
+    if setting := env.offline():
+        raise FileMissing(f"can't create {repo_id}: {setting} forbids the network. Do: unset it "
+                          "for this")
+    try:
+        return _created(_client(token), repo_id, private, revision)
+    except Exception as error:  # the client's http library changes with its version
+        why = remote.failure(error, repo_id, revision or "main", token)
+        raise FileMissing(f"can't create {repo_id}: {why}. The token must have the right to write "
+                          "there") from error
+
+
+def _client(token: str | bool | None) -> Any:
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=env.endpoint(), token=token)
+
+
+def _created(api: Any, repo_id: str, private: bool | None, branch: str | None) -> str:
+    full_id = str(api.create_repo(repo_id, private=private, exist_ok=True).repo_id)
+    if branch:
+        api.create_branch(full_id, branch=branch, exist_ok=True)
+    return full_id

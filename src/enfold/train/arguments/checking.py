@@ -18,7 +18,7 @@ import torch
 
 from enfold.errors import InputError
 from enfold.train.arguments.feedback import LOG_LEVELS
-from enfold.train.arguments.limits import check_limits, tell
+from enfold.train.arguments.limits import check_limits
 from enfold.train.arguments.names import (
     DebugOption,
     FSDPOption,
@@ -75,7 +75,6 @@ def prepare(args: Place) -> None:
     _check_together(args)
     _check_accelerate(args)
     check_limits(type(args).__name__, vars(args))
-    tell(type(args).__name__, vars(args))
     _set_tf32(args)
 
 

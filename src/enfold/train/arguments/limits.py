@@ -1,18 +1,15 @@
 """What enfold does not implement, in one table: such an argument raises unless it asks for nothing.
 
-`LIMITS` holds fields, `RETIRED` the names of 4.57 that the dataclass no longer has. What `TOLD`
-holds changes no result: a warning says so once. `SCRIPTS` are for the scripts that read them.
+`LIMITS` holds fields, `RETIRED` the names of 4.57 that the dataclass no longer has. Each value of
+what is in `HELD` asks for what is so anyway. `SCRIPTS` are for the scripts that read them.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-logger = logging.getLogger(__name__)
 MISSING = object()
 
 
@@ -42,11 +39,7 @@ LIMITS: dict[str, Limit] = {
         ("", [], None), "a loss that is not finite always stops with the module that made it"
     ),
     "skip_memory_metrics": Limit((True,), "the memory estimate before the first step is always on"),
-    "eval_use_gather_object": Limit((False,), "outputs of evaluation have to be tensors"),
-    "include_tokens_per_second": Limit((False,), "set include_num_input_tokens_seen"),
-    "save_safetensors": Limit((True,), "call model.save_pretrained(safe_serialization=False)"),
     "sortish_sampler": Limit((False,), "set train_sampling_strategy='group_by_length'"),
-    "hub_strategy": Limit(("every_save", "end"), "call trainer.push_to_hub() where you want it"),
 }
 
 RETIRED: dict[str, Limit] = {
@@ -58,18 +51,14 @@ RETIRED: dict[str, Limit] = {
     "past_index": Limit((-1,), "pass past_key_values in the inputs"),
     "mp_parameters": Limit(("",), "start several processes with torchrun"),
     "ray_scope": Limit(("last",), "hyperparameter search takes each trial's last evaluation"),
-    "use_mps_device": Limit((False, True), "an MPS device is used whenever there is one"),
     "tpu_num_cores": NO_TPU,
     "tpu_metrics_debug": NO_TPU,
     "_n_gpu": Limit((-1, 0, 1), "start several processes with torchrun"),
 }
 
-TOLD: dict[str, Limit] = {
-    "average_tokens_across_devices": Limit((True,), "the loss is always that of one whole batch"),
-    "eval_accumulation_steps": Limit((None,), "outputs leave the device after every batch"),
-    "logging_nan_inf_filter": Limit((True,), "a loss that is not finite stops the run"),
-    "torch_empty_cache_steps": Limit((None,), "torch's allocator is left to itself"),
-    "hub_always_push": Limit((False,), "every upload is waited for"),
+HELD = {
+    "logging_nan_inf_filter": "a loss that is not finite is never averaged: it stops the run",
+    "use_mps_device": "an MPS device is used whenever there is one, unless use_cpu=True",
 }
 
 SCRIPTS = ("overwrite_output_dir", "do_train", "do_eval", "do_predict", "resume_from_checkpoint")
@@ -85,19 +74,6 @@ def check_limits(owner: str, values: Mapping[str, Any]) -> None:
             f"{owner}: {name}={value!r} is not implemented: {limit.instead}. "
             f"Leave {name} out (default: {limit.accepted[0]!r})"
         )
-
-
-def tell(owner: str, values: Mapping[str, Any]) -> None:
-    """Warn, once each, of arguments that have no effect here."""
-    for name, limit in TOLD.items():
-        value = values.get(name, MISSING)
-        if _asks(value, limit):
-            _warn_once(f"{owner}: {name}={value!r} has no effect: {limit.instead}")
-
-
-@cache
-def _warn_once(text: str) -> None:
-    logger.warning(text)
 
 
 def _asks(value: Any, limit: Limit) -> bool:

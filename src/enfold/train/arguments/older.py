@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from enfold.errors import InputError, unknown_arguments
-from enfold.train.arguments.limits import RETIRED, check_limits
+from enfold.train.arguments.limits import HELD, RETIRED, check_limits
 
 BELOW_ONE = 1 - 2**-53  # all steps, as a fraction: 1.0 would mean one step
 
@@ -104,7 +104,8 @@ class OlderNames(type):
         """Construct from the newer names only."""
         known: Mapping[str, Any] = getattr(cls, "__dataclass_fields__", {})
         check_limits(cls.__name__, given)
-        given = {name: value for name, value in given.items() if name not in RETIRED}
+        retired = {*RETIRED, *(HELD.keys() - known.keys())}
+        given = {name: value for name, value in given.items() if name not in retired}
         folder = str(given.get("output_dir") or (args[0] if args else None) or "trainer_output")
         newer = translate(cls.__name__, _with_owner(given, folder), known)
         unknown = [name for name in newer if name not in known]

@@ -71,6 +71,14 @@ class Ranks:
         dist.all_gather(parts, raw)
         return torch.cat(parts).to(tensor.device, own.dtype)
 
+    def gather_object(self, value: Any) -> list[Any]:
+        """What each rank has, anything that can be pickled."""
+        if self.world_size == 1:
+            return [value]
+        parts = [None] * self.world_size
+        dist.all_gather_object(parts, value)
+        return parts
+
     def barrier(self) -> None:
         """Wait for all ranks."""
         if self.world_size > 1:

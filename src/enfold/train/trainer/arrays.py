@@ -12,20 +12,39 @@ PADDING = -100
 
 
 class Collected:
-    """Batches of an evaluation, in main memory; `arrays()` gives them as one."""
+    """Batches of an evaluation, in main memory; `arrays()` gives them as one.
 
-    def __init__(self, joined: bool = True) -> None:
-        self.joined, self.batches = joined, list[Any]()
+    every: how many batches stay on the device before they move.
+    """
+
+    def __init__(self, joined: bool = True, every: int = 1) -> None:
+        self.joined, self.every = joined, every
+        self.batches, self._moved = list[Any](), 0
 
     def add(self, batch: Any) -> None:
         """Keep a batch: a tensor, or tuples, lists and dicts of tensors."""
-        self.batches.append(nested(to_array, batch))
+        self.batches.append(batch)
+        if len(self.batches) - self._moved >= self.every:
+            self._move()
+
+    def _move(self) -> None:
+        for at in range(self._moved, len(self.batches)):
+            self.batches[at] = nested(to_array, self.batches[at])
+        self._moved = len(self.batches)
 
     def arrays(self) -> Any:
         """All rows [N, ...], padded at the end with -100; the list of batches if not `joined`."""
+        self._move()
         if not self.batches:
             return None
         return join(self.batches) if self.joined else self.batches
+
+
+def is_objects(value: Any) -> bool:
+    """Whether this is a list of rows that are no tensors: texts, numbers, objects."""
+    parts = (torch.Tensor, np.ndarray, Mapping, list, tuple)
+    return isinstance(value, list) and bool(value) and \
+        not any(isinstance(one, parts) for one in value)
 
 
 def nested(function: Callable[[Any], Any], value: Any) -> Any:
@@ -50,6 +69,8 @@ def join(batches: list[Any]) -> Any:
     first = batches[0]
     if isinstance(first, Mapping):
         return {name: join([batch[name] for batch in batches]) for name in first}
+    if is_objects(first):
+        return [one for batch in batches for one in batch]
     if isinstance(first, (list, tuple)):
         return type(first)(join([batch[at] for batch in batches]) for at in range(len(first)))
     batches[:] = [np.atleast_1d(batch) for batch in batches]

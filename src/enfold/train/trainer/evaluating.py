@@ -102,6 +102,7 @@ class Evaluating(Steps, Batches):
         run = _Run(prediction_loss_only, not args.batch_eval_metrics or description == "Prediction")
         for kept in (run.predictions, run.labels, run.inputs):
             kept.joined = args.eval_do_concat_batches
+            kept.every = args.eval_accumulation_steps or 1
         self.callback_handler.eval_dataloader = dataloader
         _log.info("%s: batches of %d", description, args.eval_batch_size)
         for inputs, ghost, last in _with_last(dataloader):
@@ -127,10 +128,10 @@ class Evaluating(Steps, Batches):
         loss, logits, labels = self.prediction_step(model, inputs, run.loss_only,
                                                     ignore_keys=ignore_keys)
         rows = 0 if ghost else batch_rows(inputs) or 0
-        if labels is not None and logits is not None and self.args.world_size > 1:
-            logits, labels = (gathered(self.ranks, part, rows) for part in (logits, labels))
-        elif logits is not None and self.args.world_size > 1:
-            logits = gathered(self.ranks, logits, rows)
+        if logits is not None and self.args.world_size > 1:
+            logits, labels = (part if part is None else gathered(
+                self.ranks, part, rows, self.args.eval_use_gather_object)
+                for part in (logits, labels))
         if logits is not None and self.preprocess_logits_for_metrics is not None:
             logits = self.preprocess_logits_for_metrics(logits, labels)
         self._add_loss(run, loss, inputs, rows)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from enfold.train.trainer.arrays import PADDING, nested
+from enfold.train.trainer.arrays import PADDING, is_objects
 
 
-def gathered(ranks: Any, value: Any, rows: int) -> Any:
-    """The first `rows` rows of the tensors on each rank, rank after rank, padded with -100."""
-    return nested(lambda part: _tensor(ranks, part, rows) if torch.is_tensor(part) else part,
-                  value)
+def gathered(ranks: Any, value: Any, rows: int, objects: bool = False) -> Any:
+    """The first `rows` rows of the tensors on each rank, rank after rank, padded with -100.
+
+    objects: lists of other things are put together too, else each rank keeps its own.
+    """
+    if objects and is_objects(value):
+        return [one for held in ranks.gather_object(value[:rows]) for one in held]
+    if isinstance(value, Mapping):
+        return {name: gathered(ranks, part, rows, objects) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(gathered(ranks, part, rows, objects) for part in value)
+    return _tensor(ranks, value, rows) if torch.is_tensor(value) else value
 
 
 def _tensor(ranks: Any, part: Tensor, rows: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from enfold.train.trainer.evaluating import Evaluating
 from enfold.train.trainer.finite import bad_gradient, bad_loss
+from enfold.train.trainer.memory import empty_cache
 from enfold.train.trainer.optimizing import Optimizing
 from enfold.train.trainer.outputs import TrainOutput, speed_metrics
 from enfold.train.trainer.plan import Plan, make_plan
@@ -125,6 +126,9 @@ class Loop(Evaluating, Optimizing, Saving):
             raise bad_loss(self.model, self._prepare_inputs(batches[at]),
                            self.state.global_step + 1, parts[at])
         self.progress.loss += loss
+        if self.args.torch_empty_cache_steps and \
+                (self.state.global_step + 1) % self.args.torch_empty_cache_steps == 0:
+            empty_cache(self._device)
         self._update()
 
     def _update(self) -> None:
@@ -174,7 +178,7 @@ class Loop(Evaluating, Optimizing, Saving):
         """Tell the callbacks, and keep in `state.log_history`, numbers of this step."""
         if self.state.epoch is not None:
             logs["epoch"] = self.state.epoch
-        if _counts(self.args):
+        if _shows_tokens(self.args):
             logs["num_input_tokens_seen"] = self.state.num_input_tokens_seen
             if start_time is not None:
                 seen = self.state.num_input_tokens_seen - self.progress.tokens_before
@@ -197,7 +201,9 @@ class Loop(Evaluating, Optimizing, Saving):
         steps = state.global_step - before
         mean = progress.total / max(state.global_step - progress.since, 1)
         share = steps / max(state.max_steps, 1)
-        metrics = speed_metrics("train", start, plan.seen * share, steps)
+        seen = state.num_input_tokens_seen - progress.tokens_before
+        metrics = speed_metrics("train", start, plan.seen * share, steps,
+                                seen if self.args.include_tokens_per_second else None)
         self.store_flos()
         metrics |= {"total_flos": state.total_flos, "train_loss": mean}
         self.is_in_train = False
@@ -212,7 +218,7 @@ class Loop(Evaluating, Optimizing, Saving):
         if not isinstance(inputs, Mapping) or name not in inputs:
             return
         self.progress.flos += float(self.floating_point_ops(inputs))
-        if not _counts(self.args):
+        if not (_shows_tokens(self.args) or self.args.include_tokens_per_second):
             return
         seen = torch.tensor(inputs[name].numel())
         if self.args.include_num_input_tokens_seen == "non_padding" and "attention_mask" in inputs:
@@ -243,5 +249,5 @@ class Loop(Evaluating, Optimizing, Saving):
         self.progress.flos = 0.0
 
 
-def _counts(args: Any) -> bool:
+def _shows_tokens(args: Any) -> bool:
     return getattr(args, "include_num_input_tokens_seen", "no") not in (False, None, "no")

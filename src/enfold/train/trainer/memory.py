@@ -45,8 +45,13 @@ def fitting(trainer: Trainer, checkpoint: str | None, trial: Any,
         trainer.optimizer = given
         trainer.model.zero_grad(set_to_none=True)
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        empty_cache(trainer._device)
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory that torch's allocator holds and nobody uses back to the device."""
+    if device.type in ("cuda", "mps", "xpu"):
+        getattr(torch, device.type).empty_cache()
 
 
 def ran_out(error: BaseException) -> bool:

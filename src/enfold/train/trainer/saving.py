@@ -56,7 +56,7 @@ class Saving(Core):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        save_weights(self.model, folder, state_dict)
+        save_weights(self.model, folder, state_dict, self.args.save_safetensors)
         self._save_beside(folder)
 
     def _save_beside(self, folder: Path) -> None:
@@ -90,6 +90,7 @@ class Saving(Core):
             self.ranks.barrier()  # before files are flushed, which others may still be moving
         stale, self._stale = self._stale, None
         if self.args.should_save:
+            writer.do(partial(self._push_from_checkpoint, folder))
             if stale is not None:
                 writer.do(partial(remove, stale))
             writer.do(partial(
@@ -104,6 +105,12 @@ class Saving(Core):
             self._writer = Writer(self.async_save)
         self._writer.wait()
         return self._writer
+
+    def _push_from_checkpoint(self, checkpoint_folder: str | os.PathLike[str]) -> None:
+        """Upload a checkpoint; `Hub` says how."""
+
+    def _finish_current_push(self) -> None:
+        """Wait for uploads; `Hub` says how."""
 
     def store_flos(self) -> None:
         """Add up operations; the loop says how."""
@@ -254,6 +261,7 @@ class Saving(Core):
     def _end_checkpoints(self) -> None:
         """Load the best model, and delete what `save_total_limit` no longer allows."""
         self._idle_writer()
+        self._finish_current_push()
         best = self.state.best_model_checkpoint
         if self.args.load_best_model_at_end and best is not None:
             _log.info("loading the best model, %s (%s)", best, self.state.best_metric)

@@ -98,8 +98,12 @@ class Steps(Core):
                  for items, batch in zip(counts, batch_samples, strict=True) if items is not None]
         if len(found) < len(counts):
             return None
-        total = torch.stack(found).sum().to(device)
-        return self.ranks.sum(total) if self.args.world_size > 1 else total
+        total: Tensor = torch.stack(found).sum().to(device)
+        if self.args.world_size == 1:
+            return total
+        if not self.args.average_tokens_across_devices:  # each rank's own mean counts the same
+            return total.clamp(min=1) * int(self.args.world_size)
+        return self.ranks.sum(total)  # type: ignore[no-any-return]
 
     def _prepare_input(self, data: Any) -> Any:
         device = self._device

@@ -12,15 +12,20 @@ from enfold.errors import CheckpointError
 from enfold.files import open_checkpoint, write_checkpoint
 
 
-def save_weights(model: Any, folder: Path, state_dict: Any = None) -> None:
-    """Write a model as its own `save_pretrained` does, or else its state_dict."""
+def save_weights(model: Any, folder: Path, state_dict: Any = None, safe: bool = True) -> None:
+    """Write a model as its own `save_pretrained` does, or else its state_dict.
+
+    safe=False writes pickles of torch instead of safetensors.
+    """
     model = getattr(model, "_orig_mod", model)
     if hasattr(model, "save_pretrained"):
         given = {} if state_dict is None else {"state_dict": state_dict}
+        given |= {} if safe else {"safe_serialization": False}
         model.save_pretrained(str(folder), **given)
         return
     tensors = model.state_dict() if state_dict is None else state_dict
-    write_checkpoint(folder, {name: tensor.contiguous() for name, tensor in tensors.items()})
+    write_checkpoint(folder, {name: tensor.contiguous() for name, tensor in tensors.items()},
+                     safe=safe)
 
 
 def load_weights(model: Any, folder: Path) -> None:
