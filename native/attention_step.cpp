@@ -8,8 +8,9 @@
 // B rows, H heads, K kv heads, D features of a head, S keys
 #include <cstdlib>
 
-#include "isa.h"
+#include "api.h"
 #include "rotate.h"
+#include "softmax.h"
 #include "vec.h"
 
 struct StepArgs {
@@ -32,6 +33,7 @@ namespace {
 
 constexpr int BLOCK = 64;     // keys at a time
 constexpr int STRETCH = 512;  // keys that a thread takes at least
+constexpr int MOST = 64;      // stretches
 constexpr int WIDEST = 512;   // features of a head
 
 // Running state of the heads of a group over a stretch of keys.
@@ -57,7 +59,7 @@ inline V sums(const V* x) {  // the total of each of 16 vectors
                            _mm512_shuffle_f32x4(quad[2], quad[3], 0xdd));
   return (V)_mm512_add_ps(_mm512_shuffle_f32x4(u, v, 0x88), _mm512_shuffle_f32x4(u, v, 0xdd));
 }
-#elif defined(__AVX2__)
+#elif defined(ENFOLD_AVX2)
 inline V sums(const V* x) {
   __m256 quad[2];
   for (int i = 0; i < 2; ++i) {
@@ -88,7 +90,7 @@ void score(const float* query, int width, const T* keys, int64_t step, int count
       V sum[N] = {};
       for (int d = 0; d < dim; d += W) {
         V k = load(key + d, dim - d);
-        for (int g = 0; g < N; ++g) sum[g] += load(query + g * width + d) * k;
+        for (int g = 0; g < N; ++g) sum[g] = fma(load(query + g * width + d), k, sum[g]);
       }
       for (int g = 0; g < N; ++g) part[g][i] = sum[g];
     }
@@ -107,45 +109,21 @@ void mix(const float* weight, const T* values, int64_t step, int count, int dim,
     for (int g = 0; g < N; ++g) sum[g] = load(mixed + g * width + d);
     for (int i = 0; i < count; ++i) {
       V v = load(values + i * step + d, dim - d);
-      for (int g = 0; g < N; ++g) sum[g] += weight[g * BLOCK + i] * v;
+      for (int g = 0; g < N; ++g) sum[g] = fma(all(weight[g * BLOCK + i]), v, sum[g]);
     }
     for (int g = 0; g < N; ++g) store(mixed + g * width + d, sum[g]);
   }
 }
 
-// Scores of products: scaled, with the bias, minus infinity where the mask is 0 and in the last
-// vector's empty lanes.  Their highest.
-float adjust(const StepArgs& a, int row, int head, int first, int count, float* score) {
-  V top = all(-INFINITY), nothing = top;
-  const float* bias = a.bias ? a.bias + head * a.bias_head + first : nullptr;
-  const uint8_t* mask = a.mask ? a.mask + row * a.mask_row + first : nullptr;
-  for (int i = 0; i < count; i += W) {
-    V found = load(score + i) * (a.scale * LOG2E);
-    if (bias) found += load(bias + i, count - i) * LOG2E;
-    if (mask) found = pick(nonzero(mask + i, count - i), found, nothing);
-    if (count - i < W) found = pick(counted() < count - i, found, nothing);
-    store(score + i, found);
-    top = most(top, found);
-  }
-  return highest(top);
-}
-
-// Scores as weights 2^(score - maximum); what was mixed before is scaled to the new maximum.
-void settle(float* score, int count, float top, int g, int width, int dim, Partial& state) {
+// The scores of a block as weights; what was mixed before is scaled to the new maximum.
+void settle(float* scores, int count, float top, int g, int width, Partial& state) {
   top = larger(top, state.most[g]);
-  float base = top == -INFINITY ? 0.f : top;
-  float keep = exp2(all(state.most[g] - base))[0];
-  V sum = {};
-  for (int i = 0; i < count; i += W) {
-    V weight = exp2(load(score + i) - base);
-    store(score + i, weight);
-    sum += weight;
-  }
-  state.sum[g] = state.sum[g] * keep + total(sum);
+  float keep = exp2(state.most[g] - base(top)), sum = weigh(scores, scores, count, base(top));
+  state.sum[g] = state.sum[g] * keep + sum;
   state.most[g] = top;
+  float* mixed = state.mixed + g * width;
   if (keep != 1.f)
-    for (int d = 0; d < dim; d += W)
-      store(state.mixed + g * width + d, load(state.mixed + g * width + d) * keep);
+    for (int d = 0; d < width; d += W) store(mixed + d, load(mixed + d) * keep);
 }
 
 template <int N, class T>
@@ -156,8 +134,10 @@ void block(const StepArgs& a, int row, int head, int kv, int first, int count, i
   score<N>(state.query + g * width, width, (const T*)a.keys + start, a.cache_token, count, a.dim,
            scores);
   for (int i = 0; i < N; ++i) {
-    float top = adjust(a, row, head + i, first, count, scores + i * BLOCK);
-    settle(scores + i * BLOCK, count, top, g + i, width, a.dim, state);
+    const float* bias = a.bias ? a.bias + (head + i) * a.bias_head + first : nullptr;
+    const uint8_t* mask = a.mask ? a.mask + row * a.mask_row + first : nullptr;
+    float* own = scores + i * BLOCK;
+    settle(own, count, adjust(own, count, a.scale, bias, mask), g + i, width, state);
   }
   mix<N>(scores, (const T*)a.values + start, a.cache_token, count, a.dim, state.mixed + g * width,
          width);
@@ -215,9 +195,9 @@ void finish(const StepArgs& a, int row, int kv, const float* from, int64_t size,
     float top = -INFINITY, sum = 0;
     const float* most = from + 2 * int64_t(group) * width;
     for (int s = 0; s < splits; ++s) top = larger(top, most[s * size + g]);
-    float base = top == -INFINITY ? 0.f : top, share[64];
+    float share[MOST];
     for (int s = 0; s < splits; ++s) {
-      share[s] = exp2(all(most[s * size + g] - base))[0];
+      share[s] = exp2(most[s * size + g] - base(top));
       sum += share[s] * most[s * size + group + g];
     }
     float scale = sum > 0 ? 1 / sum : 0;
@@ -225,7 +205,7 @@ void finish(const StepArgs& a, int row, int kv, const float* from, int64_t size,
     for (int d = 0; d < a.dim; d += W) {
       V found = {};
       for (int s = 0; s < splits; ++s)
-        found += load(from + s * size + (group + g) * int64_t(width) + d) * share[s];
+        found = fma(load(from + s * size + (group + g) * int64_t(width) + d), all(share[s]), found);
       store(out + d, found * scale, a.dim - d);
     }
   }
@@ -234,7 +214,7 @@ void finish(const StepArgs& a, int row, int kv, const float* from, int64_t size,
 template <class T> void step(const StepArgs& a) {
   int group = a.heads / a.kv_heads, units = a.batch * a.kv_heads;
   int width = rounded(a.dim, W), begin = a.window ? larger(0, a.length - a.window) : 0;
-  int keys = a.length - begin, most = larger(1, smaller(64, keys / STRETCH));
+  int keys = a.length - begin, most = larger(1, smaller(MOST, keys / STRETCH));
   int splits = smaller(most, (a.threads + units - 1) / units);
   int each = rounded((keys + splits - 1) / splits, BLOCK);
   splits = (keys + each - 1) / each;
@@ -265,6 +245,6 @@ template <class T> void step(const StepArgs& a) {
 
 }  // namespace
 
-extern "C" void ENFOLD(attention_step)(const StepArgs* a) {
+ENFOLD void enfold_attention_step(const StepArgs* a) {
   a->dtype ? step<bf16>(*a) : step<float>(*a);
 }

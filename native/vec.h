@@ -4,13 +4,12 @@
 // linker must not take one unit's copy for another's.
 #pragma once
 
-#include <cstdint>
+#include <cmath>
 #include <cstring>
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
-#define ENFOLD_AVX512 1
-#endif
-#if defined(__AVX512F__) || defined(__AVX2__)
+#include "api.h"
+
+#if defined(ENFOLD_AVX2)
 #include <immintrin.h>
 #endif
 
@@ -18,7 +17,7 @@ namespace {
 
 #if defined(ENFOLD_AVX512)
 constexpr int W = 16;
-#elif defined(__AVX2__)
+#elif defined(ENFOLD_AVX2)
 constexpr int W = 8;
 #else
 constexpr int W = 4;
@@ -28,6 +27,7 @@ typedef float V __attribute__((vector_size(W * 4)));
 typedef int32_t VI __attribute__((vector_size(W * 4)));
 typedef uint32_t VU __attribute__((vector_size(W * 4)));
 typedef uint16_t VH __attribute__((vector_size(W * 2)));
+typedef uint8_t VB __attribute__((vector_size(W)));
 
 struct bf16 {
   uint16_t bits;
@@ -58,6 +58,16 @@ inline void put(bf16* p, float x) {  // to the nearest, ties to even
 // ---- loads and stores ---------------------------------------------------------------------------
 inline V all(float x) { return V{} + x; }
 
+inline V fma(V a, V b, V c) {  // a * b + c
+#if defined(ENFOLD_AVX512)
+  return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(ENFOLD_AVX2)
+  return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
 inline V load(const float* p) {
   V v;
   memcpy(&v, p, sizeof v);
@@ -73,7 +83,7 @@ inline V load(const bf16* p) {
 inline void store(float* p, V v) { memcpy(p, &v, sizeof v); }
 
 inline void store(bf16* p, V v) {
-#if defined(ENFOLD_AVX512) && defined(__AVX512BF16__)
+#if defined(ENFOLD_BF16)
   __m256bh half = _mm512_cvtneps_pbh((__m512)v);
   memcpy(p, &half, sizeof half);
 #else
@@ -139,9 +149,9 @@ inline VI counted() {
 
 // Which of the first n bytes aren't 0.
 inline VI nonzero(const uint8_t* p, int n) {
-  VI found = {};
-  for (int i = 0; i < smaller(n, W); ++i) found[i] = p[i] ? -1 : 0;
-  return found;
+  VB bytes = {};
+  memcpy(&bytes, p, smaller(n, W));
+  return __builtin_convertvector(bytes, VI) != 0;
 }
 
 // 2^x to 2e-7 for x <= 127; below 2^-126, and of -inf, it is 0.
@@ -157,13 +167,12 @@ inline V exp2(V x) {
   V shifted = bounded + magic;
   V f = bounded - (shifted - magic);
 #endif
-  V p = all(1.535336188319500e-4f);
-  p = p * f + 1.339887440266574e-3f;
-  p = p * f + 9.618437357674640e-3f;
-  p = p * f + 5.550332471162809e-2f;
-  p = p * f + 2.402264791363012e-1f;
-  p = p * f + 6.931472028550421e-1f;
-  p = p * f + 1.f;
+  V p = fma(all(1.535336188319500e-4f), f, all(1.339887440266574e-3f));
+  p = fma(p, f, all(9.618437357674640e-3f));
+  p = fma(p, f, all(5.550332471162809e-2f));
+  p = fma(p, f, all(2.402264791363012e-1f));
+  p = fma(p, f, all(6.931472028550421e-1f));
+  p = fma(p, f, all(1.f));
 #if defined(ENFOLD_AVX512)
   return (V)_mm512_scalef_ps((__m512)p, whole);
 #else
