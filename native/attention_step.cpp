@@ -11,7 +11,7 @@
 #include "api.h"
 #include "rotate.h"
 #include "softmax.h"
-#include "vec.h"
+#include "lanes.h"
 
 struct StepArgs {
   const void *query, *key, *value;  // [B, H, D], [B, K, D] twice; no key: the cache stands as it is

@@ -3,7 +3,7 @@
 // cos and sin hold R features, the first of each pair with a negative sine (see nn/rope.py).
 #pragma once
 
-#include "vec.h"
+#include "lanes.h"
 
 namespace {
 

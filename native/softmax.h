@@ -1,7 +1,7 @@
 // A row of scores as weights, in powers of two.
 #pragma once
 
-#include "vec.h"
+#include "lanes.h"
 
 namespace {
 
