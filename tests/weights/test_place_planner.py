@@ -87,7 +87,8 @@ def needs(plan: Plan) -> dict[Any, float]:
 def test_limits_are_never_exceeded(tree: Any, limits: Limits, kind: str, data: Any) -> None:
     leaves, units = tree
     parts = [Part(p.name, p.tensors, lookup=True) if data.draw(st.integers(0, 9)) == 0 else
-             Part(p.name, p.tensors, data.draw(st.integers(0, 50))) for p in partition(leaves, units)]
+             Part(p.name, p.tensors, data.draw(st.integers(0, 50)))
+             for p in partition(leaves, units)]
     plan = attempt(parts, limits, kind)
     if isinstance(plan, InputError):
         weights = sum({key: count for _, key, count in leaves}.values())

@@ -60,15 +60,15 @@ def half(c: Config, side: str, position: Learned | Sinusoid, norm: Norm | None,
     return Stack(c.d_model, (block,) * c[f"{side}_layers"], embed, drop=c[f"{side}_layerdrop"])
 
 
-LAYER = {"attn.{q,k,v,o}": "self_attn.{q_proj,k_proj,v_proj,out_proj}",
-         "attn.norm_sum": "self_attn_layer_norm", "mlp.{up,down}": "{fc1,fc2}",
-         "mlp.norm_sum": "final_layer_norm"}
-CROSS = {"cross.{q,k,v,o}": "encoder_attn.{q_proj,k_proj,v_proj,out_proj}",
+ATTN = {"attn.{k,v,q,o}": "self_attn.{k_proj,v_proj,q_proj,out_proj}",
+        "attn.norm_sum": "self_attn_layer_norm"}
+CROSS = {"cross.{k,v,q,o}": "encoder_attn.{k_proj,v_proj,q_proj,out_proj}",
          "cross.norm_sum": "encoder_attn_layer_norm"}
-BODY = {"{encoder,decoder}.embed.position": "{encoder,decoder}.embed_positions",
-        "{encoder,decoder}.embed.norm": "{encoder,decoder}.layernorm_embedding"} | scope(
-    "encoder.layers.*", "encoder.layers.*", LAYER) | scope(
-    "decoder.layers.*", "decoder.layers.*", LAYER | CROSS)
+FORWARD = {"mlp.{up,down}": "{fc1,fc2}", "mlp.norm_sum": "final_layer_norm"}
+BODY = {"{encoder,decoder}.embed.position": "{encoder,decoder}.embed_positions"} | scope(
+    "encoder.layers.*", "encoder.layers.*", ATTN | FORWARD) | scope(
+    "decoder.layers.*", "decoder.layers.*", ATTN | CROSS | FORWARD) | {
+    "{encoder,decoder}.embed.norm": "{encoder,decoder}.layernorm_embedding"}
 SHARED: dict[str, Theirs] = {"encoder.embed.token": ("shared", "encoder.embed_tokens"),
                              "decoder.embed.token": "decoder.embed_tokens"}
 APART: dict[str, Theirs] = {"{encoder,decoder}.embed.token": "{encoder,decoder}.embed_tokens"}
@@ -76,7 +76,7 @@ APART: dict[str, Theirs] = {"{encoder,decoder}.embed.token": "{encoder,decoder}.
 
 def marian_names(c: Config) -> Names:
     """Marian's names; without a shared vocabulary there is no `shared`."""
-    return BODY | (SHARED if c.share_encoder_decoder_embeddings else APART)
+    return (SHARED if c.share_encoder_decoder_embeddings else APART) | BODY
 
 
 LM = {"out": "lm_head"}
@@ -113,7 +113,7 @@ MARIAN = COMMON | {
 SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "encoder_attention_heads",
             "num_hidden_layers": "encoder_layers", "initializer_range": "init_std"}
 
-family("bart", spec, BODY | SHARED, HEADS, "model", defaults=DEFAULTS, synonyms=SYNONYMS,
+family("bart", spec, SHARED | BODY, HEADS, "model", defaults=DEFAULTS, synonyms=SYNONYMS,
        drop=("*.version",))
 family("marian", marian, marian_names, MARIAN_HEADS, "model", defaults=MARIAN, synonyms=SYNONYMS,
        derived={"decoder_vocab_size": lambda c: c.vocab_size})

@@ -61,7 +61,7 @@ LAYER: dict[str, Theirs] = scope("attn", "", attention_names("attention")) | sco
 NAMES = {"embed.token": "embeddings.word_embeddings",
          "embed.position": "embeddings.position_embeddings",
          "embed.segment": "embeddings.token_type_embeddings", "embed.norm": "embeddings.LayerNorm",
-         "pooler": "pooler.dense"} | scope("layers.*", "encoder.layer.*", LAYER)
+         **scope("layers.*", "encoder.layer.*", LAYER), "pooler": "pooler.dense"}
 TRANSFORM: dict[str, Theirs] = {"dense": "cls.predictions.transform.dense",
                                 "norm": "cls.predictions.transform.LayerNorm",
                                 "out": "cls.predictions.decoder"}

@@ -56,12 +56,14 @@ def layout(c: Config) -> str:
 
 def names(*, transposed: bool) -> Names:
     """The names; GPT-2's linears store their weight transposed."""
-    linears = {"attn.qkv": "attn.c_attn", "attn.o": "attn.c_proj", "mlp.up": "mlp.c_fc",
-               "mlp.down": "mlp.c_proj"}
-    layer: dict[str, Theirs] = {k: T(v) if transposed else v for k, v in linears.items()}
-    layer |= {"attn.norm": "ln_1", "mlp.norm": "ln_2"}
-    top: Names = {"embed.token": "wte", "embed.position": "wpe", "norm": "ln_f"}
-    return {**top, **scope("layers.*", "h.*", layer)}
+    def linear(name: str) -> Theirs:
+        return T(name) if transposed else name
+
+    layer: dict[str, Theirs] = {
+        "attn.norm": "ln_1", "attn.qkv": linear("attn.c_attn"), "attn.o": linear("attn.c_proj"),
+        "mlp.norm": "ln_2", "mlp.up": linear("mlp.c_fc"), "mlp.down": linear("mlp.c_proj")}
+    return {"embed.token": "wte", "embed.position": "wpe", **scope("layers.*", "h.*", layer),
+            "norm": "ln_f"}
 
 
 def std(c: Config, name: str) -> float:

@@ -51,11 +51,10 @@ def layer_types(c: Config) -> list[str]:
             for layer in range(c.num_hidden_layers)]
 
 
-LAYER = {"attn.norm": "input_layernorm",
-         "attn.{q,k,v,o}": "self_attn.{q_proj,k_proj,v_proj,o_proj}",
-         "mlp.norm": "post_attention_layernorm",
-         "mlp.{gate,up,down}": "mlp.{gate_proj,up_proj,down_proj}"}
-NAMES = {"embed.token": "embed_tokens", "norm": "norm"} | scope("layers.*", "layers.*", LAYER)
+LAYER = {"attn.{q,k,v,o}": "self_attn.{q_proj,k_proj,v_proj,o_proj}",
+         "mlp.{gate,up,down}": "mlp.{gate_proj,up_proj,down_proj}",
+         "attn.norm": "input_layernorm", "mlp.norm": "post_attention_layernorm"}
+NAMES = {"embed.token": "embed_tokens"} | scope("layers.*", "layers.*", LAYER) | {"norm": "norm"}
 HEADS = {"Model": Arch(Base())} | decoder_heads()
 COMMON = {
     "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,

@@ -37,6 +37,9 @@ def vocabulary(c: Config) -> Names:
             "out": "lm_head.decoder", **bert.bias(c, "lm_head")}
 
 
+POSITION = "embed.position"  # stands behind the norm, where BERT's stands before it
+NAMES = {ours: theirs for ours, theirs in bert.NAMES.items() if ours != POSITION} | {
+    POSITION: bert.NAMES[POSITION]}
 HEADS = {
     "Model": Arch(Base(pooled=True)),
     "ForCausalLM": Arch(lambda c: CausalLM(transform=transform(c), bias=True), vocabulary),
@@ -52,5 +55,5 @@ HEADS = {
 DEFAULTS = bert.DEFAULTS | {"vocab_size": 50265, "pad_token_id": 1, "bos_token_id": 0,
                             "eos_token_id": 2}
 
-family("roberta", spec, bert.NAMES, HEADS, "roberta", defaults=DEFAULTS, check=bert.check,
+family("roberta", spec, NAMES, HEADS, "roberta", defaults=DEFAULTS, check=bert.check,
        drop=("*.position_ids",))

@@ -63,21 +63,21 @@ def names(c: Config) -> Names:
         place = f"layer.{mlp}.DenseReluDense."
         gated, _ = feed_forward(c)
         up, theirs = ("mlp.{gate,up}", "{wi_0,wi_1}") if gated else ("mlp.up", "wi")
-        return ATTN | {up: place + theirs, "mlp.norm": f"layer.{mlp}.layer_norm",
-                       "mlp.down": place + "wo"}
+        return {up: place + theirs, "mlp.down": place + "wo",
+                "mlp.norm": f"layer.{mlp}.layer_norm"}
 
-    return TOP | scope("encoder.layers.*", "encoder.block.*", layer(1)) | scope(
-        "decoder.layers.*", "decoder.block.*", layer(2) | CROSS)
+    return EMBED | scope("encoder.layers.*", "encoder.block.*", ATTN | layer(1)) | scope(
+        "decoder.layers.*", "decoder.block.*", ATTN | CROSS | layer(2)) | {
+        "{encoder,decoder}.norm": "{encoder,decoder}.final_layer_norm"}
 
 
-TOP: dict[str, Theirs] = {
-    "encoder.embed.token": ("shared", "encoder.embed_tokens"),
-    "decoder.embed.token": "decoder.embed_tokens",
-    "{encoder,decoder}.norm": "{encoder,decoder}.final_layer_norm"}
+EMBED: dict[str, Theirs] = {"encoder.embed.token": ("shared", "encoder.embed_tokens"),
+                            "decoder.embed.token": "decoder.embed_tokens"}
 ATTN: dict[str, Theirs] = {
-    "attn.norm": "layer.0.layer_norm", "attn.{q,k,v,o}": "layer.0.SelfAttention.{q,k,v,o}",
-    "attn.position": "layer.0.SelfAttention.relative_attention_bias"}
-CROSS = {"cross.norm": "layer.1.layer_norm", "cross.{q,k,v,o}": "layer.1.EncDecAttention.{q,k,v,o}"}
+    "attn.{q,k,v,o}": "layer.0.SelfAttention.{q,k,v,o}",
+    "attn.position": "layer.0.SelfAttention.relative_attention_bias",
+    "attn.norm": "layer.0.layer_norm"}
+CROSS = {"cross.{q,k,v,o}": "layer.1.EncDecAttention.{q,k,v,o}", "cross.norm": "layer.1.layer_norm"}
 
 
 def language_head(c: Config) -> Seq2SeqLM:

@@ -70,10 +70,15 @@ class PublicFace(nn.Module):
     def named_parameters(self, prefix: str = "", recurse: bool = True,
                          remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
         seen: set[int] = set()
-        for ours, tensor, _ in members(self) if recurse else ():
+        for theirs, _, tensor in self._members() if recurse else ():
             if isinstance(tensor, nn.Parameter) and not (remove_duplicate and id(tensor) in seen):
                 seen.add(id(tensor))
-                yield join(prefix, self.names.theirs(ours)), tensor
+                yield join(prefix, theirs), tensor
+
+    def _members(self) -> list[tuple[str, str, Tensor]]:
+        """(their name, ours, tensor) of all that is stored, in the order of their modules."""
+        found = [(self.names.theirs(ours), ours, tensor) for ours, tensor, _ in members(self)]
+        return sorted(found, key=lambda member: self.names.rank(member[0]))
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
@@ -102,11 +107,10 @@ class PublicFace(nn.Module):
         if args:
             raise TypeError("state_dict takes keyword arguments: destination, prefix, keep_vars")
         state: dict[str, Any] = OrderedDict() if destination is None else destination
-        for ours, tensor, _ in members(self):
-            value = tensor if keep_vars else tensor.detach()
-            theirs = self.names.theirs(ours)
-            for name in (theirs, *self.names.others(theirs)):
-                state[prefix + name] = value
+        found = [(name, tensor) for theirs, _, tensor in self._members()
+                 for name in (theirs, *self.names.others(theirs))]
+        for name, tensor in sorted(found, key=lambda pair: self.names.rank(pair[0])):
+            state[prefix + name] = tensor if keep_vars else tensor.detach()
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,

@@ -4,7 +4,8 @@
     scope("layers.*", "model.layers.*", {...})          `*` is an index, the same on both sides
     {"attn.qkv": T("attn.c_attn")}                      the weight is stored transposed (Conv1D)
     {"embed.token": ("shared", "embed_tokens")}         the first is the name; files use the others
-An entry names a module or parameter; what is below keeps its path.
+An entry names a module or parameter; what is below keeps its path.  Lines stand in the order in
+which the ecosystem's modules are made: that is the order of a model's parameters.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 
@@ -82,10 +84,37 @@ class NameTable:
             self.backward[first] = ours
             self.further.update(dict.fromkeys(others, first))
         self.readable = self.further | self.spare  # all names but the first ones
+        self._theirs: dict[str, str] = {}  # what `theirs` and `rank` have answered
+        self._ranks: dict[str, tuple[tuple[bool, int], ...]] = {}
 
     def theirs(self, ours: str) -> str:
         """Their name of our parameter or module; KeyError if the table has no line for it."""
-        return _translate(ours, self.forward)
+        found = self._theirs.get(ours)
+        if found is None:
+            found = self._theirs[ours] = _translate(ours, self.forward)
+        return found
+
+    def rank(self, theirs: str) -> tuple[tuple[bool, int], ...]:
+        """What to sort their parameters' names by to have them in the order of their modules.
+
+        A module's own tensors come first, then its children, in the order of the table's lines.
+        Tensors below one line are equal: sorting leaves them as they are.
+        """
+        if theirs not in self._ranks:
+            self._ranks[theirs] = _rank(theirs.split("."), self._places)
+        return self._ranks[theirs]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, ...], int]:
+        """Each path of their tree and its number among all, by first mention."""
+        places: dict[tuple[str, ...], int] = {}
+        for first in self.backward:
+            others = [other for other, name in self.further.items() if name == first]
+            for line in (first, *others):
+                path = tuple(line.split("."))
+                for end in range(1, len(path) + 1):
+                    places.setdefault(path[:end], len(places))
+        return places
 
     def ours(self, theirs: str) -> str:
         """Our name of their parameter or module; KeyError if the table has no line for it."""
@@ -146,6 +175,24 @@ def _translate(name: str, table: Mapping[str, str]) -> str:
                 numbers = [part for part, star in zip(path, pattern, strict=False) if star == "*"]
                 return ".".join((_fill(found, numbers), *path[end:]))
     raise KeyError(name)
+
+
+def _rank(path: list[str], places: Mapping[tuple[str, ...], int]) -> tuple[tuple[bool, int], ...]:
+    """(is it a module, place) of each part of a path; below its line, only whether a module."""
+    found: list[tuple[bool, int]] = []
+    here: tuple[str, ...] = ()
+    for number, part in enumerate(path):
+        inner = number < len(path) - 1
+        below, star = (*here, part), (*here, "*")
+        if below not in places and part.isdigit() and star in places:
+            here = star
+            found.append((inner, int(part)))
+        elif below in places:
+            here = below
+            found.append((inner, places[below]))
+        else:
+            return (*found, (inner, 0))
+    return tuple(found)
 
 
 def _known(name: str, table: Mapping[str, str]) -> bool:
