@@ -25,9 +25,8 @@ class QuantizationMethod(StrEnum):
     GPTQ = "gptq"
     AWQ = "awq"
     COMPRESSED_TENSORS = "compressed-tensors"
+    FP8 = "fp8"
     TORCHAO = "torchao"
-    INT8 = "enfold-int8"
-    INT4 = "enfold-int4"
 
 
 class QuantizationConfig:
@@ -52,6 +51,12 @@ class QuantizationConfig:
 
     def check(self) -> None:
         """Raise if the values don't fit; turn names of types into types."""
+
+    def resolve(self) -> QuantizationConfig:
+        """The configuration under which a model is stored: another's where this is a way to say
+        it.
+        """
+        return self
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], return_unused_kwargs: bool = False,

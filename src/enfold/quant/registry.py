@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from enfold.errors import ConfigError, nearest
 from enfold.quant.config import QuantizationConfig
+from enfold.quant.others import INSTEAD, refuse
 
 if TYPE_CHECKING:
     from enfold.weights.packed import Method
 
 MODULES: dict[str, str] = {
+    "awq": "enfold.quant.awq",
     "bitsandbytes": "enfold.quant.bnb.method",
+    "compressed-tensors": "enfold.quant.compressed",
+    "fp8": "enfold.quant.fine_fp8",
+    "gptq": "enfold.quant.gptq",
+    "torchao": "enfold.quant.torchao",
 }
 
 
 def as_config(value: Any) -> QuantizationConfig:
     """A configuration from itself, another library's with `to_dict`, or a dictionary."""
     if isinstance(value, QuantizationConfig):
-        return value
+        return value.resolve()
     if not isinstance(value, Mapping) and hasattr(value, "to_dict"):
         value = value.to_dict()
     if not isinstance(value, Mapping):
@@ -32,7 +38,7 @@ def as_config(value: Any) -> QuantizationConfig:
                           "configuration such as BitsAndBytesConfig(load_in_4bit=True), or the "
                           "dictionary of one")
     found: QuantizationConfig = _module(_name(value)).CONFIG.from_dict(value)
-    return found
+    return found.resolve()
 
 
 def as_method(config: QuantizationConfig) -> Method:
@@ -53,6 +59,9 @@ def _name(values: Mapping[str, Any]) -> str:
 
 def _module(name: str) -> Any:
     if name not in MODULES:
+        for known, (method, _) in INSTEAD.items():
+            if method == name:
+                refuse(method, known)
         raise ConfigError(f"quant_method {name!r} is not known{nearest(name, MODULES)}, expected "
                           f"one of {', '.join(sorted(MODULES))}. Do: load the checkpoint before it "
                           "was quantized and quantize it here")

@@ -1,0 +1,84 @@
+"""int8 weights with a scale for each output (or tensor, or group), and inputs rounded to int8 row
+by row as they come: products of integers, for prefill and encoders.
+
+    weight[o, i] = (q[o, i] - zero[o]) * scale[o]            q int8
+
+The tensors are those of compressed-tensors' int-quantized and naive-quantized formats.  Input
+scales that a checkpoint has fixed in advance are kept and saved, but each row's own scale is used,
+which is at least as exact.
+
+O out, I in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from enfold.nn.native.int8 import int8_linear
+from enfold.nn.quantized import QuantizedLinear
+from enfold.quant.layouts import Leaves, Shapes, check
+from enfold.quant.stored import Stored
+
+INPUTS = ("input_scale", "input_zero_point")
+
+
+class Int8Linear(QuantizedLinear):
+    """int8 weights; `stored` says how, `dynamic` whether inputs become int8 too."""
+
+    method = "int8"
+    reads = ("weight", "weight_scale", "weight_zero_point", *INPUTS)
+    weight: Tensor
+    scale: Tensor
+    zero: Tensor | None
+    input_scale: Tensor | None
+    input_zero_point: Tensor | None
+
+    def __init__(self, linear: nn.Linear, stored: Stored, path: str, dynamic: bool) -> None:
+        super().__init__(linear)
+        self.stored, self.path, self.dynamic = stored, path, dynamic
+        for name in ("weight", "scale", "zero", *INPUTS):
+            self.register_buffer(name, None)
+
+    def shapes(self) -> Shapes:
+        """Leaf -> (shape, type) of a file."""
+        shape = self.stored.scale_shape(self.out_features, self.in_features)
+        found: Shapes = {"weight": ((self.out_features, self.in_features), torch.int8),
+                         "weight_scale": (shape, None), "weight_zero_point": (shape, torch.int8),
+                         "input_scale": ((1,), None), "input_zero_point": ((1,), torch.int8)}
+        return found
+
+    def wants(self, held: Collection[str]) -> Collection[str]:
+        return ("weight", "weight_scale", *(() if self.stored.symmetric else
+                                            ("weight_zero_point",)))
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        check(tensors, self.shapes(), self.path, (*INPUTS, "weight_zero_point"))
+        self.weight, self.scale = tensors["weight"], tensors["weight_scale"]
+        self.zero = tensors.get("weight_zero_point")
+        self.input_scale = tensors.get("input_scale")
+        self.input_zero_point = tensors.get("input_zero_point")
+
+    def tensors(self) -> Leaves:
+        held = {"weight": self.weight, "weight_scale": self.scale, "weight_zero_point": self.zero,
+                "input_scale": self.input_scale, "input_zero_point": self.input_zero_point}
+        return {leaf: tensor for leaf, tensor in held.items() if tensor is not None}
+
+    def requantize(self, weight: Tensor) -> None:
+        self.weight, self.scale, self.zero = self.stored.to_int8(weight)
+
+    def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
+        found = self.stored.from_int8(self.weight, self.scale, self.zero)
+        return found.to(dtype or self.scale.dtype)
+
+    def multiply(self, x: Tensor) -> Tensor:
+        if not self.dynamic or self.zero is not None or self.stored.over in ("group", "block"):
+            return super().multiply(x)
+        scales = self.scale.float().expand(self.out_features, 1).reshape(-1)
+        return int8_linear(x, self.weight, scales, self._bias(torch.float32))
+
+    def describe(self) -> str:
+        return (f"int8, {self.stored.describe()}"
+                + (", inputs in int8 by rows" if self.dynamic else ""))
