@@ -29,14 +29,43 @@ def test_a_run_of_transformers_goes_on_here(tmp_path: Path) -> None:
         assert len(curve(begun, name)) == 9
 
 
-def test_states_without_names_are_refused_for_our_models(tmp_path: Path) -> None:
-    data, both = rows("classes", 20), fresh(*TASKS["classes"])
-    theirs(both.theirs, tmp_path, data, **GIVEN, save_strategy="steps").train()
-    made = ours(both.ours, tmp_path, data, **GIVEN)
-    with pytest.raises(ValueError, match="does not say which weight a state belongs to"):
-        made.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
-    (tmp_path / "checkpoint-5" / "optimizer.pt").unlink()
-    assert made.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5")).global_step == 12
+STEPS = {"max_steps": 6, "per_device_train_batch_size": 3, "learning_rate": 1e-3,
+         "weight_decay": 0.1, "save_steps": 3, "save_strategy": "steps"}
+
+
+@pytest.mark.parametrize("task", ["causal", "classes", "masked", "seq2seq"])
+def test_the_optimizer_of_transformers_goes_on_here(task: str, tmp_path: Path) -> None:
+    data, both = rows(task, 18), fresh(*TASKS[task])
+    begun = theirs(both.theirs, tmp_path / "theirs", data, **STEPS)
+    begun.train()
+    gone_on = ours(both.ours, tmp_path / "ours", data, **STEPS)
+    gone_on.train(resume_from_checkpoint=str(tmp_path / "theirs" / "checkpoint-3"))
+    same_weights(gone_on.model, begun.model)
+    assert curve(gone_on) == pytest.approx(curve(begun), abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["causal", "seq2seq"])
+def test_our_optimizer_goes_on_in_transformers(task: str, tmp_path: Path) -> None:
+    data, both = rows(task, 18), fresh(*TASKS[task])
+    begun = ours(both.ours, tmp_path / "ours", data, **STEPS)
+    begun.train()
+    gone_on = theirs(both.theirs, tmp_path / "theirs", data, **STEPS)
+    gone_on.train(resume_from_checkpoint=str(tmp_path / "ours" / "checkpoint-3"))
+    same_weights(begun.model, gone_on.model)
+
+
+def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
+    weights = dict(other.named_parameters())
+    for name, weight in one.named_parameters():
+        torch.testing.assert_close(weight, weights[name], atol=2e-5, rtol=1e-4)
+
+
+def test_states_without_names_of_other_weights(tmp_path: Path) -> None:
+    data, both = rows("causal", 18), fresh(*TASKS["causal"])
+    both.theirs.model.embed_tokens.weight.requires_grad = False
+    theirs(both.theirs, tmp_path, data, **STEPS).train()
+    with pytest.raises(ValueError, match=r"other weights: groups of \[15, 5\], expected \[16, 5\]"):
+        ours(both.ours, tmp_path, data, **STEPS).train(str(tmp_path / "checkpoint-3"))
 
 
 @pytest.mark.parametrize(("change", "said"), [

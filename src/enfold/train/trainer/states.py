@@ -21,15 +21,11 @@ def named_state(model: nn.Module, optimizer: Any) -> dict[str, Any]:
 def load_state(model: nn.Module, optimizer: Any, saved: dict[str, Any], where: object) -> None:
     """Give each weight the state that was saved for its name; without names, for its number.
 
-    A file without names is another Trainer's.  Our models list their weights in an order of their
-    own, so for these it is refused.
+    A file without names is another Trainer's: its weights are in the order of ours.
     """
     names, old = _names(model, optimizer), saved.get(NAMES)
     if old is None:
-        if hasattr(getattr(model, "get_base_model", lambda: model)(), "stored"):
-            raise CheckpointError(f"{where} does not say which weight a state belongs to: it was "
-                                  "written by another Trainer, for a model whose weights are in "
-                                  "another order. Do: remove the file, to begin the optimizer anew")
+        _check_groups(optimizer, saved["param_groups"], where)
         state = saved["state"]
     else:
         if sorted(old) != sorted(names.values()):
@@ -49,6 +45,16 @@ def _names(model: nn.Module, optimizer: Any) -> dict[int, str]:
     named = {id(weight): name for name, weight in model.named_parameters()}
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     return {number: named.get(id(weight), f"{number}") for number, weight in enumerate(weights)}
+
+
+def _check_groups(optimizer: Any, groups: list[dict[str, Any]], where: object) -> None:
+    """States that go by number have to be of as many weights."""
+    counts, wanted = ([len(group["params"]) for group in some]
+                      for some in (groups, optimizer.param_groups))
+    if counts != wanted:
+        raise CheckpointError(f"{where} is of a run that trained other weights: groups of {counts}"
+                              f", expected {wanted}. Do: freeze the same weights and use the same "
+                              "adapters, or remove the file, to begin the optimizer anew")
 
 
 def _check(model: nn.Module, names: dict[int, str], state: dict[int, Any], where: object) -> None:
