@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from enfold.data.executor import worker
 from enfold.data.executor.crew import Crew
 from enfold.data.executor.lanes import Lane
-from enfold.data.executor.limits import share
+from enfold.data.executor.limits import cores, share
 from enfold.data.executor.process import pool
 
 _SETTLED = 0.05  # seconds after which the time per task is believed
@@ -46,7 +46,8 @@ class Job(Protocol):
 def run_parallel(job: Job, tasks: Sequence[Any], num_proc: int, *,
                  on_result: Callable[[int, Any], None],
                  on_progress: Callable[[int], None] | None = None, seconds: float = 0.0,
-                 here: bool = True, ranks: Sequence[int] | None = None) -> None:
+                 here: bool = True, stays: bool = False,
+                 ranks: Sequence[int] | None = None) -> None:
     """Run `job` on all tasks by `num_proc` processes; `on_result(index, result)` as they are done.
 
     on_progress: told the rows that `job.run` reports.  Both are called in this thread, and never
@@ -54,6 +55,7 @@ def run_parallel(job: Job, tasks: Sequence[Any], num_proc: int, *,
     seconds: what all tasks would take one process, if that is known; more than 1.5 s starts all
     workers at once.  here: whether this process works on tasks too until the workers do; without,
     a function that kills its process never kills this one, and short data waits for the start.
+    stays: it is one of the `num_proc` itself and works to the end, `job.run` reporting often.
     ranks: for each task the one worker (0 .. num_proc - 1) that may run it, for functions that
     keep something per rank, such as a device.  This process, at the start, runs any.
 
@@ -64,7 +66,8 @@ def run_parallel(job: Job, tasks: Sequence[Any], num_proc: int, *,
     tell = on_progress or _ignore
     size = min(num_proc, len(tasks)) if ranks is None else num_proc
     if size > 1 and _can_start():
-        _Run(job, tasks, size, on_result, tell, seconds, here, ranks).drive()
+        _Run(job, tasks, size - (here and stays), on_result, tell, seconds, here, stays,
+             ranks).drive()
     elif tasks:
         job.open(0)
         for number, task in enumerate(tasks):
@@ -77,6 +80,17 @@ def _can_start() -> bool:
     return os.name == "posix" and not frozen and not worker.inside
 
 
+def worth(num_proc: int) -> float:
+    """The seconds of work left for one process from which `num_proc` of them are faster.
+
+    Where the machine has other work, starting takes longer, as what is left does.
+    """
+    if not _can_start():
+        return float("inf")
+    busy = max(1.0, os.getloadavg()[0] / cores())
+    return busy * (_WORTH_WARM if pool.warm(share(num_proc)) else _WORTH)
+
+
 def _ignore(rows: int) -> None:
     pass
 
@@ -86,10 +100,10 @@ class _Run:
 
     def __init__(self, job: Job, tasks: Sequence[Any], size: int,
                  on_result: Callable[[int, Any], None], on_progress: Callable[[int], None],
-                 seconds: float, here: bool, ranks: Sequence[int] | None) -> None:
-        self.job, self.tasks, self.size, self.here = job, tasks, size, here
+                 seconds: float, here: bool, stays: bool, ranks: Sequence[int] | None) -> None:
+        self.job, self.tasks, self.size, self.here, self.stays = job, tasks, size, here, stays
         self.on_result, self.on_progress = on_result, on_progress
-        self.expected, self.threads = seconds, share(size)
+        self.expected, self.threads = seconds, share(size + stays)
         self.done = 0
         self.began = self.pumped = time.perf_counter()
         self.hired = 0.0
@@ -97,7 +111,7 @@ class _Run:
 
     def drive(self) -> None:
         try:
-            if not self.here or self.expected > _LONG:
+            if not self.here or self.stays or self.expected > _LONG:
                 self.crew.hire(self.size)
             if self.here:
                 self._work()
@@ -110,9 +124,10 @@ class _Run:
             raise
 
     def _work(self) -> None:
-        """Work on tasks until all workers do, or none is left."""
+        """Work on tasks until all workers do, if not to the end, or none is left."""
         opened = False
-        while self.crew.ready < self.size and (number := self._take()) is not None:
+        while (self.stays or self.crew.ready < self.size) and (
+                number := self._take()) is not None:
             if not opened:
                 self.job.open(0)
                 opened = True

@@ -21,13 +21,14 @@ from enfold.data.features import Features
 from enfold.data.frame import Frame
 from enfold.data.plan import segments as written
 from enfold.data.plan.chunk import Result
-from enfold.data.plan.first import Step, by_a_worker, first_batch
+from enfold.data.plan.first import by_a_worker, first_batch, on_copies
 from enfold.data.plan.mapop import MapOp
 from enfold.data.plan.node import Node
 from enfold.data.plan.ops import ColumnsOp, UserOp
+from enfold.data.plan.parallel import all_tame
 from enfold.data.plan.passes import divisible, processes, run_pass, run_silently
 from enfold.data.plan.segments import Segment
-from enfold.data.plan.stages import Base
+from enfold.data.plan.stages import Base, Step
 from enfold.data.plan.watch import Watch
 from enfold.errors import DataFileError
 
@@ -85,7 +86,9 @@ class Apply(Node):
         if limit is not None:
             self.op.call = replace(self.op.call, rank=0)
         began = perf_counter()
-        if count > 1:
+        if count > 1 and limit is None and all_tame(steps):
+            on_copies(steps, Base(base.frame(), base.features))
+        elif count > 1:
             by_a_worker(steps, base.frame(), base.features, limit, count)
         else:
             first_batch(steps, Base(base.frame(), base.features), limit)

@@ -210,7 +210,7 @@ def _by_column(call: Call, rows: Sequence[Any],
         columns = {name: [result[name] for result in results] for name in first}
     except KeyError:
         columns = None
-    if columns is None or any(len(result) != len(first) for result in results):
+    if columns is None or set(map(len, results)) != {len(first)}:
         return _filled(call, rows, results)
     return columns
 

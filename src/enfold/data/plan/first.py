@@ -1,7 +1,8 @@
 """The first batch of a step: run here, or by a worker where several processes were asked for.
 
-A function that was given to several processes is never run in this one: what it does to its
-process (a crash, a device taken, memory) is not done to the caller's.
+A function that was given to several processes is run in this one only if it is known to be harmless
+(`tame`), and on a copy: what it does to its process (a crash, a device taken, memory, a variable
+set) is not done to the caller's.
 """
 
 from __future__ import annotations
@@ -15,20 +16,12 @@ from enfold.data.executor import run_parallel
 from enfold.data.features import Features
 from enfold.data.frame import Frame
 from enfold.data.frame.state import frame_of, frame_state
-from enfold.data.plan.chunk import Result
 from enfold.data.plan.job import spilled
 from enfold.data.plan.mapop import MapOp
-from enfold.data.plan.ops import bare
-from enfold.data.plan.stages import Base, Stage, pipeline
+from enfold.data.plan.ops import bare, copied
+from enfold.data.plan.stages import Base, Stage, Step, pipeline
 
 _HEAD = 10_000  # rows of a base in memory that a worker is given
-
-
-class Step:
-    """A step as a worker sees it: what it does, and what it has done."""
-
-    def __init__(self, op: Any, done: Sequence[Result] = ()) -> None:
-        self.op, self.done = op, list(done)
 
 
 def first_batch(steps: Sequence[Step], below: Base, limit: int | None) -> bool:
@@ -57,10 +50,27 @@ def by_a_worker(steps: Sequence[Step], base: Frame, features: Features, limit: i
         found = _found(steps, spilled(head, Path(scratch)), features, limit, count)
         if not whole and not found[1]:  # the rows given did not suffice
             found = _found(steps, spilled(base, Path(scratch)), features, limit, count)
-    for step, (done, out, silent) in zip(steps, found[0], strict=True):
+    _keep(steps, found[0])
+
+
+def on_copies(steps: Sequence[Step], below: Base) -> None:
+    """The same, run here by copies of the functions."""
+    twins = [Step(copied(step.op), step.done) for step in steps]
+    first_batch(twins, below, None)
+    _keep(steps, _told(twins))
+
+
+def _keep(steps: Sequence[Step], told: Sequence[Any]) -> None:
+    for step, (done, out, silent) in zip(steps, told, strict=True):
         step.done[:] = done
         if isinstance(step.op, MapOp):
             step.op.out, step.op.silent = out, silent
+
+
+def _told(steps: Sequence[Step]) -> list[Any]:
+    """Of each step what it has done, its features, whether it is silent."""
+    return [(step.done, getattr(step.op, "out", None), getattr(step.op, "silent", False))
+            for step in steps]
 
 
 def _found(steps: Sequence[Step], base: Frame, features: Features, limit: int | None,
@@ -90,7 +100,6 @@ class FirstJob:
         """Nothing to do; the rank is 0."""
 
     def run(self, task: int, progress: Callable[[int], None]) -> Any:
-        """(what each step has done, its features, whether it is silent; whether rows are left)."""
+        """(what `_told` tells of the steps, whether rows are left)."""
         more = first_batch(self.steps, Base(self.base, self.features), self.limit)
-        return [(step.done, getattr(step.op, "out", None), getattr(step.op, "silent", False))
-                for step in self.steps], more
+        return _told(self.steps), more

@@ -15,32 +15,26 @@ from enfold.data.frame.frame import Piece
 from enfold.data.frame.state import frame_of, frame_state
 from enfold.data.plan.ops import bare
 from enfold.data.plan.segments import Writer, asdict_of
-from enfold.data.plan.stages import Base, pipeline
+from enfold.data.plan.stages import Base, Step, pipeline
 
 _ROWS = 1 << 16
-
-
-class _Step:
-    """A step without its plan."""
-
-    def __init__(self, op: Any) -> None:
-        self.op, self.done = op, ()
 
 
 class PassJob:
     """Runs steps on stretches of a frame; see `executor.run.Job`.
 
-    ranked: the functions are told which worker runs them.
+    ranked: the functions are told which worker runs them.  scratch: where data that is not in
+    files goes when the job is pickled; None sends it along.
     """
 
     def __init__(self, base: Frame, features: Features, ops: Sequence[Any], folder: Path | None,
-                 ranked: bool) -> None:
+                 ranked: bool, scratch: Path | None = None) -> None:
         self.base, self.features, self.folder, self.ranked = base, features, folder, ranked
-        self.ops = list(ops)
+        self.ops, self.scratch = list(ops), scratch
 
     def __getstate__(self) -> dict[str, Any]:
-        ops = [bare(op) for op in self.ops]
-        return {**self.__dict__, "base": frame_state(self.base), "ops": ops}
+        base = self.base if self.scratch is None else spilled(self.base, self.scratch)
+        return {**self.__dict__, "base": frame_state(base), "ops": [bare(op) for op in self.ops]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -57,7 +51,7 @@ class PassJob:
         writer = Writer(self.folder, f"{number:05d}-")
         below = Base(self.base, self.features, start, stop, ahead=True)
         at, features = start, None
-        for chunk in pipeline([_Step(op) for op in self.ops], below, replay=False):
+        for chunk in pipeline([Step(op) for op in self.ops], below, replay=False):
             progress(below.at - at)
             at, features = below.at, chunk.features
             if self.folder is not None:

@@ -14,6 +14,7 @@ from enfold.data.features import (
     Features,
     cast_array,
 )
+from enfold.data.fingerprint import dumps, loads
 from enfold.data.formatting import View
 from enfold.data.plan.call import Call
 from enfold.data.plan.chunk import Chunk, Result
@@ -125,6 +126,11 @@ def bare(op: Any) -> Any:
     if isinstance(op, UserOp):
         op._views, op.call = None, replace(op.call)
     return op
+
+
+def copied(op: Any) -> Any:
+    """A step with a function of its own, which changes nothing of the original's."""
+    return loads(dumps(bare(op)))
 
 
 def kept(chunk: Chunk, mask: np.ndarray) -> Result:

@@ -1,34 +1,24 @@
-"""One pass over the data, in this process or over several.
-
-    rows of the base    | head: what the first batches took | task | task | ... | task |
-    written             | 00000-00000.arrow | 00001-00000.arrow | ...
-
-A task is a stretch of rows whose borders no batch crosses, so that a function is given the same
-batches however many processes there are.
-"""
+"""One pass over the data, in this process or over several."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from enfold.data.executor import Progress, run_parallel
+from enfold.data.executor import Progress
 from enfold.data.features import Features, promote
 from enfold.data.frame import Frame
 from enfold.data.plan.chunk import Chunk
 from enfold.data.plan.engine import engine_now
-from enfold.data.plan.job import PassJob, spilled
 from enfold.data.plan.mapop import MapOp
 from enfold.data.plan.ops import FilterOp, UserOp
-from enfold.data.plan.segments import Segment, Writer, asdict_of, open_all
+from enfold.data.plan.parallel import Parallel
+from enfold.data.plan.segments import Segment, Writer, open_all
 from enfold.data.plan.stages import Base, pipeline
 from enfold.errors import FunctionError
 
-_TASKS = 16  # per process
-_LARGEST = 1 << 18  # rows in a task
 _SHOWN = 1000  # rows from which a progress bar is drawn
 
 
@@ -109,61 +99,8 @@ def unit(chain: Sequence[Any]) -> int | None:
 
 def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: Path, count: int,
               bar: Callable[[int], None]) -> tuple[list[Segment], Features | None]:
-    rows = unit(chain) or max(1, base.num_rows)
-    taken = sum(result.rows_in for result in chain[0].done)
-    head = min(base.num_rows, math.ceil(taken / rows) * rows)
-    ranked = any(isinstance(step.op, UserOp) and step.op.call.with_rank for step in chain)
-    spans = shards(base.num_rows, count, taken) if ranked else _spans(head, base.num_rows, rows,
-                                                                      count)
-    features = chain[0].below.features
-    writer = Writer(folder, f"{0:05d}-")
-    for step in chain if ranked else ():
-        step.op.call = replace(step.op.call, rank=0)
-    found: list[Features] = []
-    first = Base(base, features, 0, taken if ranked else head, ahead=True)
-    for chunk in _watched(chain, first, bar):
-        found.append(chunk.features)
-        if folder is not None:
-            writer.add(chunk)
-    written: dict[int, list[Segment]] = {0: writer.close()}
-
-    def keep(number: int, result: Any) -> None:
-        notes, shown = result
-        written[number + 1] = [Segment(**note) for note in notes]
-        found.extend([shown] if shown is not None else [])
-
-    tasks = [(number + 1, *span) for number, span in enumerate(spans)]
-    ranks = [rank for rank, _ in enumerate(spans)] if ranked else None
-    job = PassJob(base, features, [step.op for step in chain], folder, ranked)
-    if (engine := engine_now()) is not None:
-        engine.run(job, tasks, ranks, keep, bar)
-    else:
-        job.base = spilled(base, scratch)
-        seconds = max(step.pace for step in chain) * (base.num_rows - first.stop)
-        run_parallel(job, tasks, count, on_result=keep, on_progress=bar, seconds=seconds,
-                     here=False, ranks=ranks)
-    segments = [segment for number in sorted(written) for segment in written[number]]
+    segments, found = Parallel(chain, base, unit(chain), folder, scratch, count, bar).run()
     return open_all(folder, segments), _together(found)
-
-
-def _spans(start: int, stop: int, rows: int, count: int) -> list[tuple[int, int]]:
-    """Stretches of rows for tasks."""
-    wanted = max(1, min((stop - start) // (count * _TASKS), _LARGEST))
-    size = max(rows, wanted // rows * rows if wanted >= rows else rows)
-    if rows == 1:
-        size = max(size, min(1000, max(1, (stop - start) // (count * 2))))
-    return [(first, min(first + size, stop)) for first in range(start, stop, size)]
-
-
-def shards(rows: int, count: int, taken: int) -> list[tuple[int, int]]:
-    """One stretch per process, as `Dataset.shard` cuts them; less what is done."""
-    size, more = divmod(rows, count)
-    spans, start = [], 0
-    for number in range(count):
-        stop = start + size + (number < more)
-        spans.append((max(start, taken), max(stop, taken)))
-        start = stop
-    return spans
 
 
 def _watched(chain: Sequence[Any], below: Base, bar: Callable[[int], None]) -> Iterator[Chunk]:
@@ -206,5 +143,3 @@ def _together(found: Sequence[Features]) -> Features | None:
                           for name in whole})
     return whole
 
-
-__all__ = ["asdict_of", "divisible", "processes", "run_pass", "run_silently", "unit"]

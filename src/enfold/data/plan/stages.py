@@ -29,6 +29,13 @@ class Op(Protocol):
     def apply(self, chunk: Chunk, start: int) -> Result: ...
 
 
+class Step:
+    """A step without its plan: what it does, and what it has done."""
+
+    def __init__(self, op: Any, done: Sequence[Result] = ()) -> None:
+        self.op, self.done = op, list(done)
+
+
 class Stream(Protocol):
     """Where a step gets its rows."""
 
