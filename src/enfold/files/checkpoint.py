@@ -77,6 +77,10 @@ class Checkpoint:
         """
         self._file(key).release(key)
 
+    def file(self, key: str) -> TensorFile:
+        """The open file that holds a tensor."""
+        return self._file(key)
+
     __getitem__ = get
 
     def __contains__(self, key: object) -> bool:

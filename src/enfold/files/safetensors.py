@@ -100,13 +100,23 @@ class SafetensorsFile:
             flat = flat.clone()  # kernels want whole addresses
         return flat.view(dtype).view(self.shape(key))
 
+    def fetch(self, key: str) -> None:
+        """Have a mapped tensor read from its file, by a thread, before it is used."""
+        entry = self._entry(key)
+        start = (self._data + entry.start) // mmap.PAGESIZE * mmap.PAGESIZE
+        self._advise("MADV_WILLNEED", start, self._data + entry.end)
+
     def release(self, key: str) -> None:
         """Drop the pages that are only this tensor's; they are read again when it is looked at."""
         entry = self._entry(key)
         start = -(-(self._data + entry.start) // mmap.PAGESIZE) * mmap.PAGESIZE
         end = (self._data + entry.end) // mmap.PAGESIZE * mmap.PAGESIZE
-        if self._map is not None and end > start and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED, start, end - start)
+        self._advise("MADV_DONTNEED", start, end)
+
+    def _advise(self, wish: str, start: int, end: int) -> None:
+        """Tell the system about mapped bytes, where it can be told."""
+        if self._map is not None and end > start and hasattr(mmap, wish):
+            self._map.madvise(getattr(mmap, wish), start, end - start)
 
     def _entry(self, key: str) -> Entry:
         try:
