@@ -77,6 +77,10 @@ class ProgressCallback(TrainerCallback):
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl,
                      **kwargs: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bars where they are."""
         self._close_prediction()
         if self.training_bar is not None:
             self.training_bar.close()

@@ -13,11 +13,14 @@ Copies take as much memory as what is saved.  Without `background` every call is
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import torch
+
+from enfold.train.checkpoint.space import writing_to
 
 Work = Callable[[], object]
 
@@ -28,6 +31,7 @@ class Writer:
     def __init__(self, background: bool = False) -> None:
         self.background = background
         self._work: list[Work] = []
+        self._for: tuple[Path, Work] | None = None
         self._thread: Thread | None = None
         self._error: BaseException | None = None
 
@@ -47,11 +51,15 @@ class Writer:
         else:
             work()
 
+    def begin(self, folder: Path, undo: Work) -> None:
+        """What follows is of this folder; `undo` is called if it fails in the background."""
+        self._for = folder, undo
+
     def start(self) -> None:
         """Begin with what was given."""
         if self._work:
             work, self._work = self._work, []
-            self._thread = Thread(target=self._run, args=(work,), name="saving")
+            self._thread = Thread(target=self._run, args=(work, self._for), name="saving")
             self._thread.start()
 
     def wait(self) -> None:
@@ -69,12 +77,15 @@ class Writer:
         """Leave out what was given and not begun."""
         self._work.clear()
 
-    def _run(self, work: list[Work]) -> None:
+    def _run(self, work: list[Work], of: tuple[Path, Work] | None) -> None:
         try:
-            for one in work:
-                one()
+            with writing_to(of[0]) if of else nullcontext():
+                for one in work:
+                    one()
         except BaseException as error:  # raised again by wait()
             self._error = error
+            if of:
+                of[1]()
 
 
 def copied(value: Any) -> Any:

@@ -26,6 +26,7 @@ from pathlib import Path
 from enfold.errors import CheckpointError
 from enfold.files.atomic import STAGING, sweep_staging, sync_file, sync_folder
 from enfold.train.checkpoint.background import Writer
+from enfold.train.checkpoint.space import writing_to
 from enfold.train.parallel.together import agreed, barrier, first_of_machine
 
 _log = getLogger(__name__)
@@ -45,10 +46,12 @@ def writing(folder: str | os.PathLike[str], rank: int = 0, world_size: int = 1,
     folder, writer = Path(folder), writer or Writer()
     staging = agreed(_staging(folder) if rank == 0 else None, world_size)
     staging.mkdir(parents=True, exist_ok=True)  # on machines that share no disk
+    writer.begin(folder, lambda: shutil.rmtree(staging, ignore_errors=True))
     try:
-        yield staging
-        if rank:
-            _flush(staging)
+        with writing_to(folder):
+            yield staging
+            if rank:
+                _flush(staging)
     except BaseException:
         writer.forget()
         if world_size == 1:  # others may be writing still; theirs goes with the next save
@@ -66,7 +69,12 @@ def writing(folder: str | os.PathLike[str], rank: int = 0, world_size: int = 1,
 
 def publish(staging: Path, folder: Path) -> None:
     """Flush a complete staging folder to disk and give it its name, in place of an older one."""
-    _flush(staging)
+    try:
+        with writing_to(folder):
+            _flush(staging)
+    except OSError:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
     aside = folder.with_name(ASIDE + folder.name)
     if folder.exists():
         if aside.exists():

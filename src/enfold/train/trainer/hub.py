@@ -128,6 +128,12 @@ class Hub(Saving):
             self._uploader = None
         self._say_what_failed()
 
+    def _forget_uploads(self) -> None:
+        """Leave out the uploads that wait for their turn."""
+        if self._uploader is not None:
+            self._uploader.shutdown(wait=False, cancel_futures=True)
+            self._uploader, self._uploads = None, ()
+
     def _say_what_failed(self) -> None:
         """A failed upload ends no run: what was to be uploaded is on the disk."""
         done = [upload for upload in self._uploads if upload.done()]

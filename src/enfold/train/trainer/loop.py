@@ -51,6 +51,8 @@ class Loop(Evaluating, Optimizing, Saving):
         if self.args.eval_on_start and checkpoint is None:
             self._evaluate_now(ignore_keys, first=True)
         for epoch in range(self.progress.epoch, plan.epochs):
+            if self.state.global_step >= plan.steps:  # resumed where it had ended
+                break
             self._epoch(epoch, loader, plan, ignore_keys, start)
             if self.control.should_training_stop:
                 break

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from enfold.errors import ConfigError
+from enfold.train.trainer.ends import ran_out
 from enfold.train.trainer.outputs import TrainOutput
 
 if TYPE_CHECKING:
     from enfold.train.trainer.trainer import Trainer
 
 _log = getLogger(__name__)
-SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory",
-         "CUBLAS_STATUS_ALLOC_FAILED")
-REMEDY = ("The memory ran out. Do: auto_find_batch_size=True; or a smaller "
-          "per_device_train_batch_size with more gradient_accumulation_steps, which gives the same "
-          "numbers; or gradient_checkpointing=True; or optim='adamw_8bit'; or an adapter")
 
 
 def fitting(trainer: Trainer, checkpoint: str | None, trial: Any,
@@ -31,10 +27,7 @@ def fitting(trainer: Trainer, checkpoint: str | None, trial: Any,
         try:
             return trainer._run(size, checkpoint, trial, ignore_keys)
         except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
-                raise
-            if not trainer.args.auto_find_batch_size:
-                error.add_note(REMEDY)
+            if not (ran_out(error) and trainer.args.auto_find_batch_size):
                 raise
             if size == 1:
                 raise ConfigError("auto_find_batch_size: a batch of 1 does not fit into memory "
@@ -52,12 +45,6 @@ def empty_cache(device: torch.device) -> None:
     """Give memory that torch's allocator holds and nobody uses back to the device."""
     if device.type in ("cuda", "mps", "xpu"):
         getattr(torch, device.type).empty_cache()
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left."""
-    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or \
-        any(sign in str(error) for sign in SIGNS)
 
 
 def estimate(trainer: Any) -> str:

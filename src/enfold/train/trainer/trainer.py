@@ -22,6 +22,7 @@ from enfold.errors import CheckpointError, ConfigError, unknown_arguments
 from enfold.settings import set_seed
 from enfold.train.trainer import counting, hub, memory, metrics, search
 from enfold.train.trainer.batches import has_length
+from enfold.train.trainer.ends import leave
 from enfold.train.trainer.loop import Loop
 from enfold.train.trainer.noise import Noise
 from enfold.train.trainer.outputs import TrainOutput
@@ -182,6 +183,13 @@ class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
         """Take a callback, or the first of a class, out."""
         self.callback_handler.remove_callback(callback)
 
+    def _close_bars(self) -> None:
+        from enfold.train.callbacks import ProgressCallback
+
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, ProgressCallback):
+                callback.close()
+
     # ---- training --------------------------------------------------------------------------------
     def train(self, resume_from_checkpoint: str | os.PathLike[str] | bool | None = None,
               trial: Any = None, ignore_keys_for_eval: list[str] | None = None,
@@ -205,6 +213,9 @@ class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
                 self._load_from_checkpoint(checkpoint)
             with Noise(self.model, self.args.neftune_noise_alpha):
                 return memory.fitting(self, checkpoint, trial, ignore_keys_for_eval)
+        except BaseException as error:  # Ctrl-C too
+            leave(self, error)
+            raise
         finally:
             self.is_in_train = False
 
