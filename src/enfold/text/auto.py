@@ -24,6 +24,7 @@ class AutoTokenizer:
     def from_pretrained(pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Tokenizer:
         """Read the tokenizer of a folder, a Hub repository or one file.
 
+        gguf_file: of the folder or repository, to take the vocabulary from (or give its path).
         Hub: revision, cache_dir, token, local_files_only, subfolder, force_download.  Any role,
         limit or side by keyword (`pad_token=`, `model_max_length=`, `padding_side=`,
         `add_bos_token=`, ...) goes before what the files say.  Reads files only: code in a
@@ -32,5 +33,5 @@ class AutoTokenizer:
         options = HubOptions.pop(kwargs)
         kind = kwargs.pop("tokenizer_type", None)  # a model_type, or a class
         source = find(pretrained_model_name_or_path, options, BY_MODEL_TYPE.get(kind, kind),
-                      bool(kwargs.get("from_slow")))
+                      bool(kwargs.get("from_slow")), kwargs.pop("gguf_file", None))
         return class_named(source.class_name)._from_source(source, kwargs)

@@ -1,4 +1,5 @@
-"""The files of a tokenizer, found in a folder or repository and read; nothing is built yet."""
+"""The files of a tokenizer, found in a folder or repository and read; nothing is built yet, but
+for a GGUF file, which holds what an engine is made of."""
 
 from __future__ import annotations
 
@@ -7,9 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer as Rust
+
 from enfold.errors import FileMissing
 from enfold.files import HubOptions, list_files, read_json
 from enfold.files import find as find_file
+from enfold.files.gguf import GGUFFile, gguf_path
 from enfold.text.kinds import BY_MODEL_TYPE, base_name
 
 ENGINE = "tokenizer.json"
@@ -39,6 +43,7 @@ class Source:
     added: dict[str, int] = field(default_factory=dict)
     template: str | dict[str, str] | None = None
     class_name: str | None = None
+    engine: Rust | None = None
 
     @property
     def paired(self) -> bool:
@@ -51,11 +56,14 @@ class Source:
 
 
 def find(name: str | Path, options: HubOptions, class_name: str | None = None,
-         from_slow: bool = False) -> Source:
+         from_slow: bool = False, gguf_file: str | Path | None = None) -> Source:
     """Find and read a tokenizer's files; FileMissing says what was looked for.
 
     class_name: the class asked for; by default what the files name, or their model_type implies.
+    gguf_file: the file of the folder or repository to take the vocabulary from.
     """
+    if gguf := gguf_path(name, gguf_file, options):
+        return _gguf(gguf, str(name), class_name)
     if isinstance(name, str | Path) and Path(name).is_file():
         return replace(_single(Path(name)), class_name=class_name)
     source = Source(str(name))
@@ -97,6 +105,15 @@ def from_files(files: dict[str, Path]) -> Source:
     return Source("", files)
 
 
+def _gguf(path: Path, name: str, class_name: str | None) -> Source:
+    """The vocabulary inside a GGUF file."""
+    from enfold.text.gguf import read_tokenizer
+
+    engine, config = read_tokenizer(path, GGUFFile(path).metadata)
+    return Source(name, config=config, engine=engine,
+                  class_name=class_name or config.get("tokenizer_class"))
+
+
 def _single(path: Path) -> Source:
     """A path to one file: a tokenizer.json, a vocab.txt or a SentencePiece model."""
     role = next((role for end, role in SUFFIXES if path.name.endswith(end)), None)
@@ -104,7 +121,7 @@ def _single(path: Path) -> Source:
         role = "tokenizer.model"
     if role is None:
         raise FileMissing(f"{path}: not a file of a tokenizer by its name. Expected *{ENGINE}, "
-                          "*.txt, *.model or *.tiktoken; or give the folder that holds it")
+                          "*.txt, *.model, *.tiktoken or *.gguf; or give the folder that holds it")
     return Source(str(path), {role: path})
 
 

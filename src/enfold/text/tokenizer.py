@@ -72,13 +72,15 @@ class Tokenizer(Languages):
         """
         options = HubOptions.pop(kwargs)
         name = None if cls.kind is GENERIC else cls.__name__
-        source = find(pretrained_model_name_or_path, options, name, bool(kwargs.get("from_slow")))
+        source = find(pretrained_model_name_or_path, options, name, bool(kwargs.get("from_slow")),
+                      kwargs.pop("gguf_file", None))
         return cls._from_source(source, kwargs)
 
     @classmethod
     def _from_source(cls, source: Source, kwargs: dict[str, Any]) -> Self:
         tokenizer = cls.__new__(cls)
-        tokenizer._build(source, None, kwargs)
+        engine = Engine(source.engine) if source.engine is not None else None
+        tokenizer._build(source, engine, kwargs)
         return tokenizer
 
     def _build(self, source: Source, engine: Engine | None, said: dict[str, Any]) -> None:

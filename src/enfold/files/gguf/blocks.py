@@ -58,7 +58,8 @@ def fields(data: Tensor, group: int, bits: int) -> Tensor:
     import torch
 
     shifts = torch.arange(0, 8, bits, dtype=torch.uint8).view(-1, 1)
-    return (data.reshape(len(data), -1, 1, group) >> shifts) & (2**bits - 1)
+    found: Tensor = (data.reshape(len(data), -1, 1, group) >> shifts) & (2**bits - 1)
+    return found
 
 
 def fifth_bits(data: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ a space is Ġ, a newline Ċ.  Radford et al. 2019, https://github.com/openai/tik
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,24 @@ def build_bytes(files: Mapping[str, Path], recipe: Recipe, options: Options) -> 
     Options: add_prefix_space, and pat_str, the regular expression that cuts the text into words.
     """
     ranks = None if "vocab.json" in files else tiktoken_file(files)
-    engine = Tokenizer(_from_ranks(ranks) if ranks else _read(files))
     pattern = options.get("pat_str") or recipe.pattern or (CL100K if ranks else None)
-    prefix = bool(options.get("add_prefix_space"))
-    if options.get("nfc"):
+    return bytes_engine(_from_ranks(ranks) if ranks else _read(files),
+                        [pattern] if pattern else [], prefix=bool(options.get("add_prefix_space")),
+                        nfc=bool(options.get("nfc")))
+
+
+def bytes_engine(model: models.BPE, patterns: Sequence[str], *, prefix: bool = False,
+                 nfc: bool = False) -> Tokenizer:
+    """A byte-level BPE; what each pattern matches is cut out of the text, one after the other.
+
+    No patterns: GPT-2's.
+    """
+    engine = Tokenizer(model)
+    if nfc:
         engine.normalizer = normalizers.NFC()
-    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=pattern is None)
-    engine.pre_tokenizer = to_bytes if pattern is None else pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(_regex(pattern), "isolated"), to_bytes])
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=not patterns)
+    cuts = [pre_tokenizers.Split(_regex(pattern), "isolated") for pattern in patterns]
+    engine.pre_tokenizer = pre_tokenizers.Sequence([*cuts, to_bytes]) if cuts else to_bytes
     engine.decoder = decoders.ByteLevel()
     return engine
 

@@ -51,12 +51,17 @@ def build(files: Mapping[str, Path], recipe: Recipe, options: Mapping[str, Any])
 
 
 def build_llama(files: Mapping[str, Path], recipe: Recipe, options: Mapping[str, Any]) -> Tokenizer:
+    """An engine of a folder's model: see `llama_engine`."""
+    return llama_engine(*load(files), recipe, options)
+
+
+def llama_engine(path: Path, model: proto.Model, recipe: Recipe,
+                 options: Mapping[str, Any]) -> Tokenizer:
     """An engine that keeps every space, and runs the BPE over the whole text.
 
     Option legacy (default true): each stretch between special tokens starts with a ▁, as
     sentencepiece would encode it alone; otherwise only the beginning of the text does.
     """
-    path, model = load(files)
     engine = Tokenizer(_model(path, model, recipe, recipe.back))
     scheme = _scheme(model, options)
     if scheme == "first":

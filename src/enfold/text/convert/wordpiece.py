@@ -23,6 +23,11 @@ def build(files: Mapping[str, Path], recipe: Recipe, options: Mapping[str, Any])
     if unknown not in vocab:
         raise TokenizerError(f"{path}: no unknown token {unknown!r} among its {len(vocab)} tokens. "
                              'Give the right "unk_token" in tokenizer_config.json')
+    return wordpiece_engine(vocab, unknown, options)
+
+
+def wordpiece_engine(vocab: dict[str, int], unknown: str, options: Mapping[str, Any]) -> Tokenizer:
+    """BERT's engine over a vocabulary whose pieces inside words begin with ##."""
     engine = Tokenizer(models.WordPiece(vocab, unk_token=unknown, max_input_chars_per_word=100))
     engine.normalizer = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
