@@ -8,13 +8,14 @@ The names hold for the call, not for the model: two threads may use one model wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
 from enfold.errors import InputError
+from enfold.nn.tokens import whole_rows
 
 BASE = "__base__"  # the name of no adapter
 
@@ -34,7 +35,8 @@ class Rows:
         """Run what is inside with these names."""
         token = self.held.set(None if names is None else tuple(names))
         try:
-            yield
+            with nullcontext() if names is None else whole_rows():
+                yield
         finally:
             self.held.reset(token)
 

@@ -60,13 +60,14 @@ class StackModel(PreTrainedModel):
         cache = self._cache(past_key_values, use_cache)
         choices = _Choices(self, input_ids if input_ids is not None else inputs_embeds)
         ids = choices.flat(input_ids)
-        hidden = self.body(
-            ids, embeds=choices.flat(inputs_embeds, 3), types=choices.flat(token_type_ids),
-            positions=choices.flat(position_ids),
-            mask=choices.flat(attention_mask), cache=cache, memory=encoder_hidden_states,
-            memory_mask=encoder_attention_mask, trace=trace)
+        mask = choices.flat(attention_mask)
         run = self._run(ids, targets, items=num_items_in_batch, keep=logits_to_keep,
                         choices=choices.count)
+        hidden = self.body(
+            ids, embeds=choices.flat(inputs_embeds, 3), types=choices.flat(token_type_ids),
+            positions=choices.flat(position_ids), mask=mask, cache=cache,
+            memory=encoder_hidden_states, memory_mask=encoder_attention_mask, trace=trace,
+            reads=self.head.reads(run, mask))
         fields = self.head(choices.unflat(hidden), run)
         fields |= {"past_key_values": cache, "hidden_states": choices.all(trace.hidden),
                    "attentions": as_tuple(trace.attentions),

@@ -77,16 +77,26 @@ class SelfAttention(Branch):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, ctx: Context,
                trace: list[Tensor] | None) -> Tensor:
         """Softmax attention and the output projection; [B, T, D]."""
-        spec, mask = self.spec, ctx.mask(self.spec)
+        spec, mask, tokens = self.spec, ctx.mask(self.spec), ctx.tokens
         bias = ctx.bias if spec.position is not None else None
         dropout = spec.dropout if self.training else 0.0
+        if tokens is not None:
+            k, v = tokens.spread(k), tokens.spread(v)
+            if ctx.first:
+                q = tokens.firsts(q).permute(2, 1, 0, 3)  # [B, H, 1, D]
+                mask, bias = mask.of_first(), None if bias is None else bias[:, :, :1]
+            else:
+                q = tokens.spread(q)
         if ctx.eager or trace is not None:
             out, probabilities = eager(q, k, v, mask, self.scale, bias, dropout, spec.upcast)
             if trace is not None:
                 trace.append(probabilities)
         else:
             out = sdpa(q, k, v, mask, self.scale, bias, dropout)
-        return self.o(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        out = out.transpose(1, 2).flatten(2)
+        if tokens is not None:
+            out = out.transpose(0, 1) if ctx.first else tokens.gather(out)
+        return self.o(out)  # type: ignore[no-any-return]
 
 
 class CrossAttention(SelfAttention):

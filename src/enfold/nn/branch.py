@@ -32,6 +32,8 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor, ctx: Context) -> Tensor:
         h = self.mix(x if self.norm is None else self.norm(x), ctx)
+        if ctx.tokens is not None and h.shape != x.shape:  # the first tokens of the texts alone
+            x = ctx.tokens.firsts(x)
         if self.norm_out is not None:
             h = self.norm_out(h)
         if self.drop_out and self.training:

@@ -13,6 +13,7 @@ from torch import Tensor
 from enfold.nn.cache import Cache
 from enfold.nn.masks import Mask, attention_mask
 from enfold.nn.rope import cos_sin
+from enfold.nn.tokens import Tokens
 from enfold.spec import Attention, Rope
 
 
@@ -32,6 +33,8 @@ class Context:
 
     padding: [B, S] ones and zeros, a 4-D mask as the user gave it, or None; memory [B, S', D]
     encoder output; sequences [B, T] which of several sequences in a row each position is of.
+    tokens: the batch comes without padding, [1, N, D], and `queries` is the longest text.  last:
+    this is the last layer.
     """
 
     positions: Tensor
@@ -46,8 +49,15 @@ class Context:
     trace: Trace = field(default_factory=Trace)
     bias: Tensor | None = None
     sequences: Tensor | None = None
+    tokens: Tokens | None = None
+    last: bool = False
     _masks: dict[tuple[bool, int | None, bool], Mask] = field(default_factory=dict)
     _rotary: dict[tuple[Rope, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def first(self) -> bool:
+        """Whether this layer has to give the first token of each text only."""
+        return self.last and self.tokens is not None and self.tokens.first
 
     def rotary(self, rope: Rope, dim: int) -> tuple[Tensor, Tensor]:
         """cos and sin of this pass's positions, computed once per rope."""
@@ -68,7 +78,10 @@ class Context:
             keys = 0 if self.memory is None else self.memory.shape[1]
             return attention_mask(self.memory_padding, self.queries, keys, 0, causal=False,
                                   window=None)
-        mask = attention_mask(self.padding, self.queries, self.offset + self.queries, self.offset,
+        padding = self.padding
+        if self.tokens is not None:  # texts begin at the left: a token sees no padding before it
+            padding = None if spec.causal else self.tokens.seen
+        mask = attention_mask(padding, self.queries, self.offset + self.queries, self.offset,
                               causal=spec.causal, window=spec.window, device=self.positions.device)
         return mask if self.sequences is None or not spec.causal else mask.within(self.sequences)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enfold.errors import InputError
+from enfold.nn.vocabulary import summed_entropy
 
 IGNORED = -100
 
@@ -22,13 +23,13 @@ def cross_entropy(logits: Tensor, labels: Tensor, items: Tensor | int | None = N
 
 def next_token(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
     """logits [B, T, V] at t against labels [B, T] at t + 1."""
-    _same_length(logits, labels)
+    same_length(logits, labels)
     return cross_entropy(logits[:, :-1], labels[:, 1:], items)
 
 
 def tokens(logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
     """logits [B, T, C] against labels [B, T], place by place."""
-    _same_length(logits, labels)
+    same_length(logits, labels)
     return cross_entropy(logits, labels, items)
 
 
@@ -66,25 +67,45 @@ def span(start: Tensor, end: Tensor, start_labels: Tensor, end_labels: Tensor) -
     return (losses[0] + losses[1]) / 2
 
 
+def projected(hidden: Tensor, out: nn.Linear, labels: Tensor, items: Tensor | int | None = None,
+              fixed: Tensor | None = None) -> Tensor:
+    """Cross-entropy of out(hidden) + fixed, [N, V], without ever holding all of it: a mean over
+    labels [N], none of which is -100, or their sum / `items`.
+    """
+    _check_indices(labels)
+    if labels.device.type == "cpu" and bool(((labels < 0) | (labels >= out.out_features)).any()):
+        raise _outside(labels, out.out_features, IGNORED)
+    total = summed_entropy(hidden, out, labels.long().to(hidden.device), fixed)
+    return total / (labels.numel() if items is None else items)
+
+
 def _entropy(logits: Tensor, labels: Tensor, ignored: int, reduction: str = "mean") -> Tensor:
     """logits [N, C] against class indices [N]."""
-    if labels.is_floating_point():
-        raise InputError(f"labels are of {labels.dtype}, expected torch.long, class indices. Do: "
-                         "labels.long(), or config.problem_type='regression'")
+    _check_indices(labels)
     if labels.shape[0] != logits.shape[0]:
         raise InputError(f"there are {labels.shape[0]} labels for {logits.shape[0]} predictions. "
                          "Do: give one per text, choice or token that is predicted")
     try:
         return F.cross_entropy(logits, labels.long(), ignore_index=ignored, reduction=reduction)
     except IndexError:
-        classes = logits.shape[1]
-        bad = labels[(labels != ignored) & ((labels < 0) | (labels >= classes))]
-        raise InputError(f"labels hold {int(bad[0])}, expected 0 to {classes - 1}, or {ignored} "
-                         "for what does not count. Do: correct them, or load the model with "
-                         "num_labels=") from None
+        raise _outside(labels, logits.shape[1], ignored) from None
 
 
-def _same_length(logits: Tensor, labels: Tensor) -> None:
+def _check_indices(labels: Tensor) -> None:
+    if labels.is_floating_point():
+        raise InputError(f"labels are of {labels.dtype}, expected torch.long, class indices. Do: "
+                         "labels.long(), or config.problem_type='regression'")
+
+
+def _outside(labels: Tensor, classes: int, ignored: int) -> InputError:
+    bad = labels[(labels != ignored) & ((labels < 0) | (labels >= classes))]
+    return InputError(f"labels hold {int(bad[0])}, expected 0 to {classes - 1}, or {ignored} "
+                      "for what does not count. Do: correct them, or load the model with "
+                      "num_labels=")
+
+
+def same_length(logits: Tensor, labels: Tensor) -> None:
+    """Raise unless labels [B, T] are one for each position of logits [B, T, ..]."""
     if labels.shape != logits.shape[:2]:
         raise InputError(f"labels have shape {tuple(labels.shape)}, expected "
                          f"{tuple(logits.shape[:2])} (one per token). "

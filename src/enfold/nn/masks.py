@@ -35,6 +35,12 @@ class Mask:
         added = torch.zeros(mask.shape, dtype=dtype, device=device)
         return added.masked_fill_(~mask, torch.finfo(dtype).min)
 
+    def of_first(self) -> Mask:
+        """The mask of the first query alone; no triangle."""
+        if self.tensor is None or self.tensor.shape[-2] == 1:
+            return self
+        return Mask(self.tensor[..., :1, :])
+
     def within(self, sequences: Tensor) -> Mask:
         """The mask of rows that hold several sequences, [B, T]: none sees another."""
         count = sequences.shape[1]

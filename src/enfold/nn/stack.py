@@ -5,6 +5,7 @@ B batch, T time, D width
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from enfold.nn.embed import TokenEmbedding
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
 from enfold.nn.norm import norm
+from enfold.nn.tokens import Tokens, find
 from enfold.spec import MLP, Attention, Block, Stack
 
 
@@ -65,11 +67,12 @@ class Transformer(nn.Module):
                 types: Tensor | None = None, positions: Tensor | None = None,
                 mask: Tensor | None = None, cache: Cache | None = None,
                 memory: Tensor | None = None, memory_mask: Tensor | None = None,
-                trace: Trace | None = None) -> Tensor:
+                trace: Trace | None = None, reads: str = "all") -> Tensor:
         """Hidden states [B, T, D] of ids [B, T] or embeds [B, T, D], after the final norm.
 
         `memory` is an encoder's output; `cache` is appended to in place; `trace` collects what it
-        asks for.
+        asks for.  `reads`: what the caller looks at, "all", "tokens" (padding may be zeros) or
+        "first" (the result may be [B, 1, D]).
         """
         offset = 0 if cache is None else cache.length
         check_inputs(self.spec.dim, ids, embeds, offset, attention_mask=mask,
@@ -79,33 +82,60 @@ class Transformer(nn.Module):
             positions = self.embed.locate(ids, embeds, offset)
         elif mask is None and offset == 0:
             sequences = packed(positions)
+        trace = trace or Trace()
+        tokens = None
+        if cache is None and memory is None and sequences is None:
+            shape = embeds.shape if ids is None else ids.shape  # type: ignore[union-attr]
+            tokens = self._tokens(shape, positions.device, mask, trace, reads)
+        if tokens is not None:
+            positions = tokens.pick(positions)
+            ids, embeds, types = (None if x is None else tokens.pick(x)
+                                  for x in (ids, embeds, types))
         x = self.embed(ids, embeds, positions, types)
         if memory is not None and (cache is None or not any(cache.cross)):
             check_memory(memory, memory_mask, x.shape[0])
-        ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask,
-                            trace or Trace(), sequences)
+        ctx = self._context(x, positions, offset, mask, cache, memory, memory_mask, trace,
+                            sequences, tokens)
         x = self._layers(x, ctx)
         if cache is not None:
             cache.length = offset + x.shape[1]
+        if tokens is not None:
+            x = x.transpose(0, 1) if tokens.first else tokens.pad(x)
         return x
+
+    def _tokens(self, shape: torch.Size, device: torch.device, mask: Tensor | None, trace: Trace,
+                reads: str) -> Tokens | None:
+        """The batch without its padding, where nobody looks at that."""
+        looked = trace.hidden is not None or trace.attentions is not None
+        if reads == "all" or looked or self.spec.drop or self._watched():
+            return None
+        if reads == "first" and any(spec.causal for spec in self.attentions()):
+            reads = "tokens"
+        return find(mask, shape[0], shape[1], device, reads)
+
+    def _watched(self) -> bool:
+        """Whether hooks see what goes through the layers."""
+        return any(m._forward_hooks or m._forward_pre_hooks for m in self.layers.modules())
 
     def _context(self, x: Tensor, positions: Tensor, offset: int, mask: Tensor | None,
                  cache: Cache | None, memory: Tensor | None, memory_mask: Tensor | None,
-                 trace: Trace, sequences: Tensor | None) -> Context:
-        queries = x.shape[1]
+                 trace: Trace, sequences: Tensor | None, tokens: Tokens | None) -> Context:
+        queries = x.shape[1] if tokens is None else tokens.longest
         if cache is not None:
             cache.ensure(len(self.layers))
         table = getattr(self.layers[0], "attn", None) if len(self.layers) else None
         table = getattr(table, "position", None)
         bias = None if table is None else table.bias(queries, offset + queries, offset)
         return Context(positions, queries, offset, x.dtype, mask, cache, memory, memory_mask,
-                       self.eager, trace, bias, sequences)
+                       self.eager, trace, bias, sequences, tokens)
 
     def _layers(self, x: Tensor, ctx: Context) -> Tensor:
         trace = ctx.trace.hidden
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             if trace is not None:
                 trace.append(x)
+            if ctx.tokens is not None and number == len(self.layers) - 1:
+                ctx = replace(ctx, last=True)
             if self.training and self.spec.drop and torch.rand(()) < self.spec.drop:
                 continue
             if self.checkpointing is not None and self.training:

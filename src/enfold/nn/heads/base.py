@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enfold.config import Config
+from enfold.nn.losses import IGNORED
 from enfold.nn.outputs import BaseModelOutput, ModelOutput, Seq2SeqModelOutput
+from enfold.nn.tokens import wants_loss_only
 from enfold.spec import Base, Stack
 
 
@@ -39,6 +41,10 @@ class HeadModule(nn.Module):
         super().__init__()
         self.spec, self.config = spec, config
 
+    def reads(self, run: Run, mask: Tensor | None) -> str:
+        """What of the hidden states counts: "all", the "tokens" of mask [B, T], or the "first"."""
+        return "all"
+
     @abstractmethod
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         """Logits and loss by name."""
@@ -57,6 +63,14 @@ class BaseHead(HeadModule):
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         return {"last_hidden_state": hidden, "pooler_output": run.pool(hidden) if run.pool
                 else None}
+
+
+def labelled(labels: Tensor | None, mask: Tensor | None, *, shift: bool = False) -> str:
+    """What counts of hidden states [B, T] that only the loss of labels [B, T] is wanted of."""
+    if labels is None or mask is None or not wants_loss_only() or labels.shape != mask.shape:
+        return "all"
+    counted, places = (labels[:, 1:], mask[:, :-1]) if shift else (labels, mask)
+    return "all" if bool((counted.ne(IGNORED) & places.eq(0)).any()) else "tokens"
 
 
 def dropped(x: Tensor, rate: float, training: bool) -> Tensor:

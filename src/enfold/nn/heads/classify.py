@@ -9,7 +9,7 @@ from enfold.config import Config
 from enfold.errors import InputError
 from enfold.nn import losses
 from enfold.nn.act import activation
-from enfold.nn.heads.base import HeadModule, Run, dropped
+from enfold.nn.heads.base import HeadModule, Run, dropped, labelled
 from enfold.nn.linear import Linear
 from enfold.nn.outputs import (
     MultipleChoiceModelOutput,
@@ -32,6 +32,16 @@ class PooledHead(HeadModule):
         self.dense = Linear(dim, dim) if spec.hidden else None
         self.act = activation(spec.hidden)
         self.out = Linear(dim, count, bias)
+
+    def reads(self, run: Run, mask: Tensor | None) -> str:
+        how = self.spec.pool
+        if how in ("pooler", "first"):
+            return "first"
+        if mask is None or mask.dim() != 2 or run.ids is None or run.ids.shape != mask.shape:
+            return "all"
+        places = (_last_token(mask, run.ids, self.config.pad_token_id) if how == "last"
+                  else _last_eos(run.ids, self.config.eos_token_id))
+        return "tokens" if bool(mask.gather(1, places[:, None]).all()) else "all"
 
     def scores(self, hidden: Tensor, run: Run) -> Tensor:
         """[B, C] for hidden [B, T, D]."""
@@ -83,6 +93,9 @@ class TokenHead(HeadModule):
     """The Module of `spec.TokenClassifier`."""
 
     output = TokenClassifierOutput
+
+    def reads(self, run: Run, mask: Tensor | None) -> str:
+        return labelled(run.targets.get("labels"), mask)
 
     def __init__(self, spec: TokenClassifier, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)
@@ -146,16 +159,17 @@ def pool(hidden: Tensor, run: Run, how: str, config: Config) -> Tensor:
     raise NotImplementedError(f"no pooling {how!r}; there are 'pooler', 'first', 'last' and 'eos'")
 
 
-def _last_token(hidden: Tensor, ids: Tensor | None, pad: int | None) -> Tensor:
-    batch, length = hidden.shape[:2]
+def _last_token(like: Tensor, ids: Tensor | None, pad: int | None) -> Tensor:
+    """The last token of each text, [B], of ids [B, T]; like [B, T, ..]."""
+    batch, length = like.shape[:2]
     if pad is None and batch > 1:
         raise InputError("texts are classified by their last token, but config.pad_token_id is "
                          f"not set, so the last token of {batch} texts of different lengths can't "
                          "be told. "
                          "Do: model.config.pad_token_id = tokenizer.pad_token_id")
     if pad is None or ids is None:
-        return torch.full((batch,), length - 1, device=hidden.device)
-    places = torch.arange(length, device=hidden.device)
+        return torch.full((batch,), length - 1, device=like.device)
+    places = torch.arange(length, device=like.device)
     return (places * ids.ne(pad)).argmax(-1)
 
 

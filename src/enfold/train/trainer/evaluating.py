@@ -201,7 +201,8 @@ class Evaluating(Steps, Batches):
         labels = tuple(inputs.get(name) for name in self.label_names) if labelled else None
         with torch.no_grad(), self.compute_loss_context_manager():
             if labelled or alone:
-                loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
+                found = self.compute_loss(model, inputs, return_outputs=not prediction_loss_only)
+                loss, outputs = (found, None) if prediction_loss_only else found
                 loss = loss.detach().mean()
             else:
                 loss, outputs = None, self._outputs(model, inputs)

@@ -8,13 +8,14 @@ its batches and all ranks, for every model.  A batch whose loss is a mean adds
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from enfold.errors import InputError
+from enfold.nn.tokens import only_loss
 from enfold.train.trainer.core import Batch, Core
 from enfold.train.trainer.counting import accepts, count, reads
 
@@ -56,7 +57,9 @@ class Steps(Core):
             inputs, labels = self._without_labels(inputs)
         if self._takes_items and own is not None and labels is None:
             inputs = {**inputs, "num_items_in_batch": own.clamp(min=1)}
-        outputs = self._outputs(model, inputs)
+        alone = custom is None and labels is None and not return_outputs
+        with only_loss() if alone else nullcontext():
+            outputs = self._outputs(model, inputs)
         if custom is not None:
             loss = self._custom(custom, outputs, labels, num_items_in_batch)
         elif labels is not None:
