@@ -1,185 +1,178 @@
-// Vectors of the widest kind that a translation unit is compiled for: V holds W floats.
-//
-// Everything here has internal linkage: each unit is compiled once per instruction set, and the
-// linker must not take one unit's copy for another's.
+// Vectors of fp32 numbers, LANES at a time, and conversions from and to bf16 and fp16.
+// The same names at every level; `base` is plain C++ that compilers turn into SSE2 or NEON.
 #pragma once
 
-#include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "api.h"
 
-#if defined(ENFOLD_AVX2)
+#if ENFOLD_AVX2
 #include <immintrin.h>
 #endif
 
-namespace {
+namespace enfold {
 
-#if defined(ENFOLD_AVX512)
-constexpr int W = 16;
-#elif defined(ENFOLD_AVX2)
-constexpr int W = 8;
+struct bf16 { uint16_t bits; };
+struct f16 { uint16_t bits; };
+
+inline float to_float(float x) { return x; }
+inline float to_float(bf16 x) {
+    const uint32_t bits = uint32_t(x.bits) << 16;
+    float y;
+    std::memcpy(&y, &bits, 4);
+    return y;
+}
+inline float to_float(f16 x) {
+    const uint32_t sign = uint32_t(x.bits & 0x8000) << 16, rest = x.bits & 0x7fff;
+    uint32_t bits;
+    if (rest < 0x0400) {  // zero and denormals: exact in fp32
+        const float y = float(rest) * 0x1p-24f;
+        std::memcpy(&bits, &y, 4);
+    } else {
+        bits = (rest << 13) + (rest < 0x7c00 ? 112u << 23 : 224u << 23);
+    }
+    bits |= sign;
+    float y;
+    std::memcpy(&y, &bits, 4);
+    return y;
+}
+
+inline void from_float(float* y, float x) { *y = x; }
+inline void from_float(bf16* y, float x) {  // to nearest, ties to even; NaN stays NaN
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    if ((bits & 0x7fffffff) > 0x7f800000) y->bits = uint16_t((bits >> 16) | 0x40);
+    else y->bits = uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+inline void from_float(f16* y, float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    const uint32_t sign = (bits >> 16) & 0x8000, rest = bits & 0x7fffffff;
+    uint32_t half;
+    if (rest > 0x7f800000) half = 0x7e00;
+    else if (rest >= 0x477ff000) half = 0x7c00;  // rounds to infinity
+    else if (rest < 0x38800000) {                // a denormal: count in units of 2^-24
+        float size;
+        std::memcpy(&size, &rest, 4);
+        size += 0.5f;  // units of 2^-24 in the low bits of the sum, rounded to even
+        std::memcpy(&half, &size, 4);
+        half -= 0x3f000000;
+    } else half = (rest - (112u << 23) + 0xfff + ((rest >> 13) & 1)) >> 13;
+    y->bits = uint16_t(sign | half);
+}
+
+#if ENFOLD_AVX512
+
+#define ENFOLD_ROWS 12
+constexpr int LANES = 16;
+using F = __m512;
+inline __mmask16 first(int count) { return count >= 16 ? 0xffff : __mmask16((1u << count) - 1); }
+inline F zero() { return _mm512_setzero_ps(); }
+inline F set1(float x) { return _mm512_set1_ps(x); }
+inline F add(F a, F b) { return _mm512_add_ps(a, b); }
+inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+inline float sum(F x) { return _mm512_reduce_add_ps(x); }
+inline F widen(__m256i x, bf16*) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+inline F widen(__m256i x, f16*) { return _mm512_cvtph_ps(x); }
+inline F load(const float* x) { return _mm512_loadu_ps(x); }
+inline F load(const float* x, int count) { return _mm512_maskz_loadu_ps(first(count), x); }
+template <class T> F load(const T* x) { return widen(_mm256_loadu_si256((const __m256i*)x), (T*)0); }
+template <class T> F load(const T* x, int count) {
+    return widen(_mm256_maskz_loadu_epi16(first(count), x), (T*)0);
+}
+inline __m256i narrow(F x, f16*) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
+inline __m256i narrow(F x, bf16*) {
+#if ENFOLD_BF16
+    return (__m256i)_mm512_cvtneps_pbh(x);
 #else
-constexpr int W = 4;
-#endif
-
-typedef float V __attribute__((vector_size(W * 4)));
-typedef int32_t VI __attribute__((vector_size(W * 4)));
-typedef uint32_t VU __attribute__((vector_size(W * 4)));
-typedef uint16_t VH __attribute__((vector_size(W * 2)));
-typedef uint8_t VB __attribute__((vector_size(W)));
-
-struct bf16 {
-  uint16_t bits;
-};
-
-template <class T> inline T smaller(T a, T b) { return a < b ? a : b; }
-template <class T> inline T larger(T a, T b) { return a > b ? a : b; }
-inline int64_t rounded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
-// ---- one number ---------------------------------------------------------------------------------
-inline float value(float x) { return x; }
-
-inline float value(bf16 x) {
-  uint32_t bits = uint32_t(x.bits) << 16;
-  float found;
-  memcpy(&found, &bits, 4);
-  return found;
-}
-
-inline void put(float* p, float x) { *p = x; }
-
-inline void put(bf16* p, float x) {  // to the nearest, ties to even
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  p->bits = x != x ? 0x7fc0 : uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-// ---- loads and stores ---------------------------------------------------------------------------
-inline V all(float x) { return V{} + x; }
-
-inline V fma(V a, V b, V c) {  // a * b + c
-#if defined(ENFOLD_AVX512)
-  return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(ENFOLD_AVX2)
-  return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#else
-  return a * b + c;
-#endif
-}
-
-inline V load(const float* p) {
-  V v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-
-inline V load(const bf16* p) {
-  VH half;
-  memcpy(&half, p, sizeof half);
-  return (V)(__builtin_convertvector(half, VU) << 16);
-}
-
-inline void store(float* p, V v) { memcpy(p, &v, sizeof v); }
-
-inline void store(bf16* p, V v) {
-#if defined(ENFOLD_BF16)
-  __m256bh half = _mm512_cvtneps_pbh((__m512)v);
-  memcpy(p, &half, sizeof half);
-#else
-  VU bits = (VU)v;
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  VU odd = (VU)(v != v);
-  bits = (bits & ~odd) | (odd & 0x7fc0);
-  VH half = __builtin_convertvector(bits, VH);
-  memcpy(p, &half, sizeof half);
-#endif
-}
-
-// The first n of a vector; the rest reads as zero and is not written.
-template <class T> inline V load(const T* p, int n) {
-  if (n >= W) return load(p);
-  T part[W] = {};
-  memcpy(part, p, n * sizeof(T));
-  return load(part);
-}
-
-template <class T> inline void store(T* p, V v, int n) {
-  if (n >= W) return store(p, v);
-  T part[W];
-  store(part, v);
-  memcpy(p, part, n * sizeof(T));
-}
-
-// ---- across and between lanes -------------------------------------------------------------------
-inline V pick(VI mask, V yes, V no) { return (V)((mask & (VI)yes) | (~mask & (VI)no)); }
-inline V most(V a, V b) {
-#if defined(ENFOLD_AVX512)
-  return (V)_mm512_max_ps((__m512)a, (__m512)b);
-#else
-  return pick(a > b, a, b);
+    const __m512i bits = _mm512_castps_si512(x), one = _mm512_set1_epi32(1);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
+    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    up = _mm512_mask_or_epi32(up, nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(up, 16));
 #endif
 }
+inline void store(float* y, F x) { _mm512_storeu_ps(y, x); }
+inline void store(float* y, F x, int count) { _mm512_mask_storeu_ps(y, first(count), x); }
+template <class T> void store(T* y, F x) { _mm256_storeu_si256((__m256i*)y, narrow(x, y)); }
+template <class T> void store(T* y, F x, int count) {
+    _mm256_mask_storeu_epi16(y, first(count), narrow(x, y));
+}
 
-inline float total(V v) {
-#if defined(ENFOLD_AVX512)
-  return _mm512_reduce_add_ps((__m512)v);
+#else  // AVX2 and base: tails go through a buffer
+
+#if ENFOLD_AVX2
+#define ENFOLD_ROWS 6
+constexpr int LANES = 8;
+using F = __m256;
+inline F zero() { return _mm256_setzero_ps(); }
+inline F set1(float x) { return _mm256_set1_ps(x); }
+inline F add(F a, F b) { return _mm256_add_ps(a, b); }
+inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+inline float sum(F x) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+inline F load(const float* x) { return _mm256_loadu_ps(x); }
+inline F load(const bf16* x) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)x));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+inline F load(const f16* x) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)x)); }
+inline void store(float* y, F x) { _mm256_storeu_ps(y, x); }
+inline void store(f16* y, F x) {
+    _mm_storeu_si128((__m128i*)y, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+inline void store(bf16* y, F x) {
+    float each[LANES];
+    _mm256_storeu_ps(each, x);
+    for (int i = 0; i < LANES; i++) from_float(y + i, each[i]);
+}
 #else
-  float found = v[0];
-  for (int i = 1; i < W; ++i) found += v[i];
-  return found;
+#define ENFOLD_ROWS 6
+constexpr int LANES = 4;
+typedef float F __attribute__((vector_size(16)));
+inline F zero() { return F{0, 0, 0, 0}; }
+inline F set1(float x) { return F{x, x, x, x}; }
+inline F add(F a, F b) { return a + b; }
+inline F mul(F a, F b) { return a * b; }
+inline F fma(F a, F b, F c) { return a * b + c; }
+inline float sum(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+inline F load(const float* x) {
+    F y;
+    std::memcpy(&y, x, 16);
+    return y;
+}
+template <class T> F load(const T* x) {
+    return F{to_float(x[0]), to_float(x[1]), to_float(x[2]), to_float(x[3])};
+}
+inline void store(float* y, F x) { std::memcpy(y, &x, 16); }
+template <class T> void store(T* y, F x) {
+    for (int i = 0; i < LANES; i++) from_float(y + i, x[i]);
+}
 #endif
+
+template <class T> F load(const T* x, int count) {
+    T each[LANES] = {};
+    std::memcpy((void*)each, x, sizeof(T) * (count < LANES ? count : LANES));
+    return load((const T*)each);
+}
+template <class T> void store(T* y, F x, int count) {
+    T each[LANES];
+    store(each, x);
+    std::memcpy((void*)y, each, sizeof(T) * (count < LANES ? count : LANES));
 }
 
-inline float highest(V v) {
-#if defined(ENFOLD_AVX512)
-  return _mm512_reduce_max_ps((__m512)v);
-#else
-  float found = v[0];
-  for (int i = 1; i < W; ++i) found = larger(found, v[i]);
-  return found;
 #endif
-}
 
-inline VI counted() {
-  VI v = {};
-  for (int i = 0; i < W; ++i) v[i] = i;
-  return v;
-}
+inline int64_t round_up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
-// Which of the first n bytes aren't 0.
-inline VI nonzero(const uint8_t* p, int n) {
-  VB bytes = {};
-  memcpy(&bytes, p, smaller(n, W));
-  return __builtin_convertvector(bytes, VI) != 0;
-}
-
-// 2^x to 2e-7 for x <= 127; below 2^-126, and of -inf, it is 0.
-inline V exp2(V x) {
-#if defined(ENFOLD_AVX512)
-  __m512 bounded = _mm512_max_ps((__m512)x, _mm512_set1_ps(-200.f));
-  __m512 whole = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  V f = (V)_mm512_sub_ps(bounded, whole);
-#else
-  const float magic = 12582912.f;  // 1.5 * 2^23: adding it rounds to whole numbers
-  VI low = x < -126.f;
-  V bounded = pick(low, all(-126.f), x);
-  V shifted = bounded + magic;
-  V f = bounded - (shifted - magic);
-#endif
-  V p = fma(all(1.535336188319500e-4f), f, all(1.339887440266574e-3f));
-  p = fma(p, f, all(9.618437357674640e-3f));
-  p = fma(p, f, all(5.550332471162809e-2f));
-  p = fma(p, f, all(2.402264791363012e-1f));
-  p = fma(p, f, all(6.931472028550421e-1f));
-  p = fma(p, f, all(1.f));
-#if defined(ENFOLD_AVX512)
-  return (V)_mm512_scalef_ps((__m512)p, whole);
-#else
-  return pick(low, V{}, (V)((VI)p + ((VI)shifted << 23)));
-#endif
-}
-
-constexpr float LOG2E = 1.4426950408889634f;
-
-}  // namespace
+}  // namespace enfold

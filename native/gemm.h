@@ -1,0 +1,48 @@
+// Products with several weights at once, for any number of rows.
+#pragma once
+
+#include "amx.h"
+#include "gemv.h"
+#include "panels.h"
+#include "tile.h"
+
+namespace enfold {
+
+constexpr int64_t ROOM = 1 << 20;  // bytes of packed activations: they should stay in a cache
+
+// y = x W^T for every weight.  prepare(first, rows, granules, to) writes rows of activations as
+// granules, zeros up to a multiple of 16 of them.
+template <class D, class Out, class Prepare>
+void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, int64_t k,
+          const Out& out, int threads) {
+    static thread_local Scratch rows_scratch, packed_scratch;
+#if ENFOLD_AMX
+    constexpr bool AMX = !std::is_same<D, Wide<float>>::value && !std::is_same<D, Wide<f16>>::value;
+#else
+    constexpr bool AMX = false;
+#endif
+    const int64_t each = AMX ? 4 / sizeof(typename D::W) : 4 / sizeof(typename D::X);
+    const int64_t granules = round_up((k + each - 1) / each, 16);
+    int64_t chunk = ROOM / 4 / granules / WIDE * WIDE;
+    if (chunk < 2 * WIDE) chunk = 2 * WIDE;
+    for (int64_t first = 0; first < m; first += chunk) {
+        const int64_t some = m - first < chunk ? m - first : chunk;
+        const float* x = prepare(first, some, granules, rows_scratch);
+        float* packed = packed_scratch.get<float>(round_up(some, WIDE) * granules);
+        pack(x, prepare.pitch(granules), some, granules, packed, threads);
+        panels(weights, count, AMX ? 32 : ROWS, threads,
+               [&](const Weight& weight, int64_t row, int64_t rows, int64_t before) {
+#if ENFOLD_AMX
+                   if constexpr (AMX) {
+                       amx_panel<typename D::W>(weight, row, int(rows), packed, granules, some, k,
+                                                first, out.shifted(before));
+                       return;
+                   }
+#endif
+                   panel<D>(weight, row, int(rows), packed, granules, some, k, first,
+                            out.shifted(before));
+               });
+    }
+}
+
+}  // namespace enfold

@@ -1,0 +1,82 @@
+// y = x W^T + bias for fp32, bf16 and fp16, sums in fp32, straight from weights [O, I].
+#include "gemm.h"
+
+namespace enfold {
+namespace {
+
+constexpr int64_t FEW = (ENFOLD_FEW_ROWS);  // rows up to which weights are multiplied row by row
+
+// Rows of x as numbers of type X with zeros behind: x itself where it is so already.
+template <class T, class X> struct Rows {
+    const T* x;
+    int64_t ldx, k;
+    int threads;
+    bool plain(int64_t granules) const {
+        return std::is_same<T, X>::value && k * int64_t(sizeof(T)) == granules * 4;
+    }
+    int64_t pitch(int64_t granules) const {
+        return plain(granules) ? ldx * int64_t(sizeof(T)) / 4 : granules;
+    }
+    const float* operator()(int64_t first, int64_t rows, int64_t granules, Scratch& scratch) const {
+        if (plain(granules)) return (const float*)(x + first * ldx);
+        auto* to = scratch.get<float>(rows * granules);
+        const int64_t wide = granules * 4 / int64_t(sizeof(X));
+        parallel(rows, 16, threads, [&](int64_t begin, int64_t end) {
+            for (int64_t r = begin; r < end; r++) {
+                X* row = (X*)to + r * wide;
+                convert(x + (first + r) * ldx, row);
+                std::memset((void*)(row + k), 0, size_t(wide - k) * sizeof(X));
+            }
+        });
+        return to;
+    }
+    void convert(const T* from, T* to) const { std::memcpy((void*)to, from, size_t(k) * sizeof(T)); }
+    template <class Y> void convert(const T* from, Y* to) const {
+        int64_t i = 0;
+        for (; i + LANES <= k; i += LANES) store(to + i, load(from + i));
+        if (i < k) store(to + i, load(from + i, int(k - i)), int(k - i));
+    }
+};
+
+template <class D, class T>
+void linear(const Weight* weights, int count, const T* x, int64_t m, int64_t k, int64_t ldx, T* y,
+            int threads) {
+    using X = typename D::X;
+    const Rows<T, X> rows{x, ldx, k, threads};
+    const Floats<T> out{y, m};
+    if (m > FEW) return gemm<D>(weights, count, rows, m, k, out, threads);
+    static thread_local Scratch scratch;
+    const int64_t granules = round_up(k * int64_t(sizeof(X)), 64) / 4;
+    const auto* given = (const X*)rows(0, m, granules, scratch);
+    const int64_t pitch = rows.pitch(granules) * 4 / int64_t(sizeof(X));
+    gemv<D>(weights, count, given, pitch, m, k, out, threads);
+}
+
+}  // namespace
+}  // namespace enfold
+
+using namespace enfold;
+
+#if ENFOLD_BF16
+using Bf16 = Pairs;
+#else
+using Bf16 = Wide<bf16>;
+#endif
+
+// NAME: several weights, whose results stand one after the other in y; NAME_one: one weight.
+#define LINEAR(NAME, WAY, TYPE)                                                                    \
+    ENFOLD void NAME(const Weight* weights, int count, const void* x, int64_t m, int64_t k,        \
+                     int64_t ldx, void* y, int threads) {                                          \
+        linear<WAY>(weights, count, static_cast<const TYPE*>(x), m, k, ldx, static_cast<TYPE*>(y), \
+                    threads);                                                                      \
+    }                                                                                              \
+    ENFOLD void NAME##_one(const void* weight, const void* bias, int64_t rows, int64_t stride,     \
+                           const void* x, int64_t m, int64_t k, int64_t ldx, void* y,              \
+                           int threads) {                                                          \
+        const Weight one{weight, bias, nullptr, rows, stride};                                     \
+        NAME(&one, 1, x, m, k, ldx, y, threads);                                                   \
+    }
+
+LINEAR(enfold_linear_f32, Wide<float>, float)
+LINEAR(enfold_linear_bf16, Bf16, bf16)
+LINEAR(enfold_linear_f16, Wide<f16>, f16)

@@ -1,0 +1,57 @@
+// Blocks of LANES x LANES 32-bit numbers turned in registers.
+#pragma once
+
+#include "vec.h"
+
+namespace enfold {
+
+#if ENFOLD_AVX512
+
+inline void transpose(F (&v)[16]) {
+    __m512d d[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 4) {
+        const F a = _mm512_unpacklo_ps(v[i], v[i + 1]), b = _mm512_unpackhi_ps(v[i], v[i + 1]);
+        const F c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]), e = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
+        d[i] = _mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(c));
+        d[i + 1] = _mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(c));
+        d[i + 2] = _mm512_unpacklo_pd(_mm512_castps_pd(b), _mm512_castps_pd(e));
+        d[i + 3] = _mm512_unpackhi_pd(_mm512_castps_pd(b), _mm512_castps_pd(e));
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        const F a = _mm512_castpd_ps(d[i]), b = _mm512_castpd_ps(d[i + 4]);
+        const F c = _mm512_castpd_ps(d[i + 8]), e = _mm512_castpd_ps(d[i + 12]);
+        const F ab = _mm512_shuffle_f32x4(a, b, 0x88), ba = _mm512_shuffle_f32x4(a, b, 0xdd);
+        const F ce = _mm512_shuffle_f32x4(c, e, 0x88), ec = _mm512_shuffle_f32x4(c, e, 0xdd);
+        v[i] = _mm512_shuffle_f32x4(ab, ce, 0x88);
+        v[i + 8] = _mm512_shuffle_f32x4(ab, ce, 0xdd);
+        v[i + 4] = _mm512_shuffle_f32x4(ba, ec, 0x88);
+        v[i + 12] = _mm512_shuffle_f32x4(ba, ec, 0xdd);
+    }
+}
+inline F from_integers(F x) { return _mm512_cvtepi32_ps(_mm512_castps_si512(x)); }
+
+#else
+
+inline void transpose(F (&v)[LANES]) {
+    float each[LANES][LANES], turned[LANES][LANES];
+    for (int i = 0; i < LANES; i++) store(each[i], v[i]);
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++) std::memcpy(&turned[j][i], &each[i][j], 4);
+    for (int i = 0; i < LANES; i++) v[i] = load((const float*)turned[i]);
+}
+inline F from_integers(F x) {
+    float each[LANES];
+    store(each, x);
+    for (float& value : each) {
+        int32_t number;
+        std::memcpy(&number, &value, 4);
+        value = float(number);
+    }
+    return load((const float*)each);
+}
+
+#endif
+
+}  // namespace enfold

@@ -1,0 +1,58 @@
+// What a linear kernel is given, and how sums become results.
+#pragma once
+
+#include "transpose.h"
+#include "vec.h"
+
+namespace enfold {
+
+struct Weight {          // mirrored by `Weight` in src/enfold/nn/native/linear.py
+    const void* data;    // [rows, k], `stride` elements from row to row
+    const void* bias;    // [rows] or null
+    const float* scales; // [rows], of int8 weights
+    int64_t rows, stride;
+};
+
+template <int N> struct Number { static constexpr int value = N; };
+
+// Results y [m, rows] of type T, one block per weight, one after the other.
+template <class T> struct Floats {
+    T* y;
+    int64_t m;
+    Floats shifted(int64_t rows) const { return {y + m * rows, m}; }
+    void one(const Weight& weight, int64_t row, int64_t out, float sum) const {
+        const T* bias = static_cast<const T*>(weight.bias);
+        from_float(y + row * weight.rows + out, bias ? sum + to_float(bias[out]) : sum);
+    }
+    // `count` outputs from `out` on, for one row
+    void many(const Weight& weight, int64_t row, int64_t out, int count, F sums) const {
+        const T* bias = static_cast<const T*>(weight.bias);
+        T* to = y + row * weight.rows + out;
+        if (bias) sums = add(sums, load(bias + out, count));
+        if (count >= LANES) store(to, sums);
+        else store(to, sums, count);
+    }
+};
+
+// The same for int8: sums times the scale of the row and of the output.
+template <class T> struct Scaled {
+    T* y;
+    int64_t m;
+    const float* scales;  // [m], of the activations
+    Scaled shifted(int64_t rows) const { return {y + m * rows, m, scales}; }
+    void one(const Weight& weight, int64_t row, int64_t out, int32_t sum) const {
+        const float* bias = static_cast<const float*>(weight.bias);
+        const float value = float(sum) * scales[row] * weight.scales[out];
+        from_float(y + row * weight.rows + out, bias ? value + bias[out] : value);
+    }
+    void many(const Weight& weight, int64_t row, int64_t out, int count, F sums) const {
+        const float* bias = static_cast<const float*>(weight.bias);
+        T* to = y + row * weight.rows + out;
+        F value = mul(mul(from_integers(sums), set1(scales[row])), load(weight.scales + out, count));
+        if (bias) value = add(value, load(bias + out, count));
+        if (count >= LANES) store(to, value);
+        else store(to, value, count);
+    }
+};
+
+}  // namespace enfold
