@@ -35,10 +35,11 @@ class AutoConfig:
     def from_pretrained(cls, pretrained_model_name_or_path: PathLike, *,
                         return_unused_kwargs: bool = False, trust_remote_code: bool = False,
                         **kwargs: Any) -> Any:
-        """Read config.json; further arguments set attributes."""
+        """Read config.json, or the metadata of `gguf_file`; further arguments set attributes."""
         options = HubOptions.pop(kwargs)
         name = str(pretrained_model_name_or_path)
-        config = auto_config(read_values(pretrained_model_name_or_path, options), name)
+        config = auto_config(read_values(pretrained_model_name_or_path, options,
+                                         kwargs.pop("gguf_file", None)), name)
         known = config.known()
         unused = {key: kwargs.pop(key) for key in list(kwargs) if key not in known}
         if unused and not return_unused_kwargs:
@@ -81,7 +82,8 @@ class _AutoModel:
         if not isinstance(config, Config):
             hub = HubOptions.pop(dict(kwargs))
             source = pretrained_model_name_or_path if config is None else config
-            config = auto_config(read_values(source, hub), str(source))
+            gguf = kwargs.get("gguf_file") if config is None else None
+            config = auto_config(read_values(source, hub, gguf), str(source))
             kwargs["config"] = config
         return cls.class_for(config).from_pretrained(pretrained_model_name_or_path, **kwargs)
 

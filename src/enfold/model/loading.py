@@ -12,9 +12,11 @@ import torch
 from enfold.config import Config
 from enfold.errors import ArgumentError, ConfigError, FileMissing, InputError, unknown_arguments
 from enfold.files import Checkpoint, HubOptions, find, open_checkpoint
+from enfold.files.gguf import gguf_path
 from enfold.model.base import PreTrainedModel
 from enfold.model.quantizing import quantizing
 from enfold.models.configs import PreTrainedConfig, read_values
+from enfold.models.gguf import open_gguf
 from enfold.models.registry import get_family
 from enfold.settings import compat
 from enfold.weights.load import Report, Terms, load
@@ -23,8 +25,7 @@ PathLike = str | os.PathLike[str]
 NOT_YET = {
     "max_memory": "use device_map='cpu' or 'cuda'",
     "offload_folder": "use device_map='cpu' or 'cuda'", "tp_plan": "load on one device",
-    "gguf_file": "give a folder with safetensors", "from_tf": "convert the weights with "
-                                                              "transformers 4 once",
+    "from_tf": "convert the weights with transformers 4 once",
     "from_flax": "convert the weights with transformers 4 once",
     "adapter_kwargs": "load the base model", "state_dict": "build the model from its config and "
                                                            "call load_state_dict",
@@ -48,6 +49,7 @@ class Options:
     quantization_config: Any = None
     load_in_4bit: bool = False
     load_in_8bit: bool = False
+    gguf_file: PathLike | None = None
 
 
 def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -> Any:
@@ -59,16 +61,18 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
     (model, info).  quantization_config: store the linear layers in fewer bits
     (BitsAndBytesConfig, ...); load_in_4bit, load_in_8bit: short for it; a quantized checkpoint
-    needs neither.  revision, cache_dir, token, local_files_only, subfolder, force_download: where
+    needs neither.  gguf_file: the GGUF file of the folder or repository to load (or give its path
+    as the name).  revision, cache_dir, token, local_files_only, subfolder, force_download: where
     the files come from.  Further arguments set attributes of the config (num_labels=3).
 
     Raises FileMissing, ConfigError, CheckpointError.
     """
     hub = HubOptions.pop(kwargs)
     options, edits = _split(cls, kwargs)
-    config = _config(cls, name, hub, options.config, edits)
-    checkpoint = open_checkpoint(name, hub, variant=options.variant,
-                                 use_safetensors=options.use_safetensors)
+    gguf = gguf_path(name, options.gguf_file, hub)
+    config = _config(cls, gguf or name, hub, options.config, edits)
+    config.name_or_path = str(name)
+    checkpoint = _open(name, gguf, hub, options, config)
     untied = get_family(cls.model_type).untied
     if untied and "tie_word_embeddings" not in edits and untied(config, checkpoint.keys()):
         config.tie_word_embeddings = False
@@ -84,6 +88,19 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     model.generation_config = options.generation_config or _generation_file(name, hub)
     model.eval()
     return (model, report.as_info()) if options.output_loading_info else model
+
+
+def _open(name: PathLike, gguf: Path | None, hub: HubOptions, options: Options,
+          config: Config) -> Checkpoint:
+    """The weights; of a GGUF file under the family's names."""
+    if gguf is None:
+        return open_checkpoint(name, hub, variant=options.variant,
+                               use_safetensors=options.use_safetensors)
+    if options.variant or options.use_safetensors:
+        raise ArgumentError(f"from_pretrained: variant= and use_safetensors= do not go with a GGUF "
+                            f"file ({gguf}). Do: leave them out")
+    wanted = options.dtype if options.dtype not in (None, "auto") else None
+    return open_gguf(gguf, config, None if wanted is None else as_dtype(wanted))
 
 
 def _split(cls: type[PreTrainedModel], kwargs: dict[str, Any]) -> tuple[Options, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from enfold.config import Config
 from enfold.errors import ConfigError
 from enfold.files import HubOptions, find, push_to_hub, read_json, write_json
+from enfold.files.gguf import gguf_path
 from enfold.models.registry import get_family
 
 PathLike = str | os.PathLike[str]
@@ -27,7 +28,7 @@ class PreTrainedConfig(Config):
         With `return_unused_kwargs` arguments that are no attribute come back beside the config.
         """
         options = HubOptions.pop(kwargs)
-        values = read_values(pretrained_model_name_or_path, options)
+        values = read_values(pretrained_model_name_or_path, options, kwargs.pop("gguf_file", None))
         config = cls.of(values, str(pretrained_model_name_or_path))
         known = config.known()
         config.update({name: value for name, value in kwargs.items() if name in known})
@@ -64,8 +65,15 @@ class PreTrainedConfig(Config):
             push_to_hub(folder, repo_id or folder.name, **options)
 
 
-def read_values(name: PathLike, options: HubOptions) -> dict[str, Any]:
-    """The parsed config.json of a folder or repository, or of the file itself."""
+def read_values(name: PathLike, options: HubOptions,
+                gguf_file: PathLike | None = None) -> dict[str, Any]:
+    """The parsed config.json of a folder or repository, or of the file itself; of a GGUF file, the
+    same values from its metadata.
+    """
+    if gguf := gguf_path(name, gguf_file, options):
+        from enfold.models.gguf import config_values
+
+        return config_values(gguf)
     is_file = str(name).endswith(".json") and Path(name).is_file()
     found = Path(name) if is_file else find(name, FILE, options)
     return read_json(found)  # type: ignore[arg-type]

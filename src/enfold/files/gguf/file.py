@@ -88,6 +88,28 @@ class GGUFFile:
             flat = flat.clone()  # kernels want whole addresses
         return flat.view(math.prod(entry.shape[:-1]), -1)
 
+    def bytes(self, key: str) -> bytes:
+        """The bytes as stored in the file."""
+        entry = self._entry(key)
+        return self._map[entry.start:entry.end]
+
+    def fetch(self, key: str) -> None:
+        """Have a tensor read from the file, by a thread, before it is used."""
+        entry = self._entry(key)
+        self._advise("MADV_WILLNEED", entry.start // mmap.PAGESIZE, -(-entry.end // mmap.PAGESIZE))
+
+    def release(self, key: str) -> None:
+        """Drop the pages that are only this tensor's; they are read again when it is looked at."""
+        entry = self._entry(key)
+        self._advise("MADV_DONTNEED", -(-entry.start // mmap.PAGESIZE), entry.end // mmap.PAGESIZE)
+
+    def _advise(self, wish: str, first: int, end: int) -> None:
+        """Tell the system about pages, where it can be told."""
+        if end > first and hasattr(mmap, wish):
+            last = min(end * mmap.PAGESIZE, len(self._map))
+            self._map.madvise(getattr(mmap, wish), first * mmap.PAGESIZE,
+                              last - first * mmap.PAGESIZE)
+
     def _entry(self, key: str) -> Entry:
         try:
             return self.entries[key]

@@ -1,0 +1,143 @@
+"""A GGUF file's metadata as the values of config.json."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from enfold.errors import CheckpointError
+from enfold.files.gguf import GGUFFile, open_shards
+from enfold.models.gguf.dialects import Dialect, dialect_of
+from enfold.models.gguf.rope import FACTORS, rope_values
+
+log = logging.getLogger("enfold")
+TOKENS = "tokenizer.ggml."
+IDS = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id",
+       "padding_token_id": "pad_token_id"}
+Get = Callable[[str], Any]
+
+
+def config_values(path: Path) -> dict[str, Any]:
+    """What config.json would hold, of a file of weights (and its further shards).
+
+    Keys of the architecture that are not understood are said once, by name.
+    """
+    files = open_shards(path)
+    metadata = files[0].metadata
+    dialect = dialect_of(metadata, path)
+    _warn(metadata, dialect, path)
+
+    def get(key: str) -> Any:
+        return _plain(metadata.get(f"{dialect.architecture}.{key}"), path,
+                      f"{dialect.architecture}.{key}")
+
+    held = {name: file for file in files for name in file.keys()}  # noqa: SIM118 - not a dict
+    values: dict[str, Any] = {"model_type": dialect.model_type, **dialect.fixed}
+    values |= {key: value for name, key in dialect.keys.items()
+               if (value := get(name)) is not None}
+    values |= {key: found for name, key in IDS.items()
+               if (found := metadata.get(TOKENS + name)) is not None}
+    values["vocab_size"] = _vocabulary(metadata, get, held, path)
+    values["dtype"] = _dtype(files)
+    MORE[dialect.architecture](values, get, held)
+    return values
+
+
+def _llama(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
+    if get("expert_count"):
+        raise NotImplementedError(f"GGUF: a {values['model_type']} with {get('expert_count')} "
+                                  "experts is not built. Do: give a model without")
+    heads = values.get("num_attention_heads") or 1
+    width = get("attention.key_length") or values.get("hidden_size", 0) // heads
+    turned = get("rope.dimension_count") or width
+    values["head_dim"] = width
+    if turned != width:
+        values["partial_rotary_factor"] = turned / width
+    factors = {name: _numbers(held[name], name) for name in FACTORS if name in held}
+    values["rope_parameters"] = rope_values(get, factors, turned,
+                                            values.get("max_position_embeddings", 2048))
+    values["tie_word_embeddings"] = "output.weight" not in held
+    if values["model_type"] == "llama":
+        values["attention_bias"] = "blk.0.attn_q.bias" in held
+        values["mlp_bias"] = "blk.0.ffn_gate.bias" in held
+        if get("attention.sliding_window"):
+            values |= {"model_type": "mistral", "sliding_window": get("attention.sliding_window")}
+    title = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2"}[values["model_type"]]
+    values["architectures"] = [f"{title}ForCausalLM"]
+
+
+def _gpt2(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
+    values["tie_word_embeddings"] = "output.weight" not in held
+    values["architectures"] = ["GPT2LMHeadModel"]
+
+
+def _bert(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
+    if "token_types.weight" in held:
+        values["type_vocab_size"] = held["token_types.weight"].shape("token_types.weight")[0]
+    values["architectures"] = ["BertModel"]
+
+
+MORE: dict[str, Callable[[dict[str, Any], Get, Mapping[str, GGUFFile]], None]] = {
+    "llama": _llama, "qwen2": _llama, "gpt2": _gpt2, "bert": _bert}
+
+
+def _plain(value: Any, path: Path, key: str) -> Any:
+    """A value as config.json has it; one of a list of equals (a value for each layer)."""
+    if isinstance(value, list):
+        if len(set(value)) != 1:
+            raise NotImplementedError(f"{path}: {key} differs from layer to layer, which is not "
+                                      "built. Do: give a model whose layers are alike")
+        value = value[0]
+    return shortest(value) if isinstance(value, float) else value
+
+
+def shortest(value: float) -> float:
+    """The decimal with the fewest digits that is this number in 32 bits: 1e-5, not 9.9999997e-6."""
+    for digits in range(1, 10):
+        short = float(f"{value:.{digits}g}")
+        if struct.pack("<f", short) == struct.pack("<f", value):
+            return short
+    return value
+
+
+def _vocabulary(metadata: Mapping[str, Any], get: Get, held: Mapping[str, GGUFFile],
+                path: Path) -> int:
+    name = "token_embd.weight"
+    if name in held:
+        return held[name].shape(name)[0]
+    found = get("vocab_size") or len(metadata.get(f"{TOKENS}tokens", ()))
+    if not found:
+        raise CheckpointError(f"{path}: no {name} and no vocabulary. Expected a model's GGUF file")
+    return int(found)
+
+
+def _dtype(files: list[GGUFFile]) -> str:
+    """What most of the matrices are, where that is plain numbers; of blocks, float32."""
+    weight: dict[str, int] = {}
+    for file in files:
+        for key in file.keys():  # noqa: SIM118 - not a dict
+            if len(file.shape(key)) > 1:
+                kind = file.entries[key].kind.torch or "float32"
+                weight[kind] = weight.get(kind, 0) + file.nbytes(key)
+    return max(weight, key=weight.__getitem__, default="float32")
+
+
+def _numbers(file: GGUFFile, key: str) -> list[float]:
+    """A small tensor of floats, without torch."""
+    data = file.bytes(key)
+    if file.kind(key) != "F32":
+        raise CheckpointError(f"{file.path}: tensor {key!r} is {file.kind(key)}, expected F32")
+    order = ">" if file.big_endian else "<"
+    return [shortest(value) for value in struct.unpack(f"{order}{len(data) // 4}f", data)]
+
+
+def _warn(metadata: Mapping[str, Any], dialect: Dialect, path: Path) -> None:
+    start = f"{dialect.architecture}."
+    known = {*dialect.keys, *dialect.known}
+    odd = [key for key in metadata if key.startswith(start) and key[len(start):] not in known]
+    if odd:
+        log.warning("%s: metadata that is not understood and was left out: %s. If it changes what "
+                    "the model computes, results differ", path, ", ".join(odd))
