@@ -10,7 +10,7 @@ from torch import nn
 
 from enfold.config import Config
 from enfold.errors import ArgumentError, ConfigError, InputError
-from enfold.weights.packed import Method, packed
+from enfold.weights.packed import Method, linears, packed
 
 if TYPE_CHECKING:
     from enfold.quant.config import QuantizationConfig
@@ -87,6 +87,14 @@ class QuantizedMixin(nn.Module):
                              "has. Do: load it with dtype=..., or model.dequantize() first")
 
 
+def stored_config(model: Any) -> dict[str, Any]:
+    """config.json's `quantization_config`, which names the linear layers that are plain."""
+    values: dict[str, Any] = model.config.quantization_config.to_dict()
+    if values.get("llm_int8_skip_modules", "") is None:
+        values["llm_int8_skip_modules"] = [model.names.theirs(path) for path, _ in linears(model)]
+    return values
+
+
 def quantizing(config: Config, options: Any) -> Method | None:
     """What makes the quantized layers that the checkpoint has or the caller wants, and notes its
     configuration in `config`.
@@ -97,6 +105,8 @@ def quantizing(config: Config, options: Any) -> Method | None:
     from enfold.quant.registry import as_config, as_method
 
     chosen = as_config(wanted if stored is None else stored)
+    if stored is not None:
+        chosen.stored = True
     if stored is not None and wanted is not None:
         _adopt(chosen, as_config(wanted))
     config.quantization_config = chosen

@@ -13,6 +13,7 @@ from torch import Tensor
 from enfold.errors import ArgumentError, CheckpointError, nearest, unknown_arguments
 from enfold.files import atomic_folder_write, push_to_hub, write_checkpoint, write_json
 from enfold.model.base import PreTrainedModel
+from enfold.model.quantizing import stored_config
 from enfold.weights.save import to_save
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def saved_config(model: PreTrainedModel) -> dict[str, Any]:
     """config.json with the architecture and dtype of the model."""
     values: dict[str, Any] = model.config.to_save()
     values["architectures"] = [type(model).__name__]
+    values.pop("quantization_config", None)
+    if model.is_quantized:
+        values["quantization_config"] = stored_config(model)
     key = "torch_dtype" if "torch_dtype" in values else "dtype"
     if values.get(key) != str(model.dtype).removeprefix("torch."):
         values[key] = str(model.dtype).removeprefix("torch.")

@@ -38,6 +38,7 @@ class QuantizedLinear(nn.Linear):
     """A linear layer that holds its weight in a quantized format, and no plain copy of it."""
 
     method: str = ""
+    compute: torch.dtype | None = None  # what products are computed in, None for the input's type
     reads: ClassVar[tuple[str, ...]] = ("weight",)
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -74,21 +75,21 @@ class QuantizedLinear(nn.Linear):
         return self.reads
 
     def multiply(self, x: Tensor) -> Tensor:
-        """x times the weight, plus bias, without gradients."""
-        return F.linear(x, self.dequantize(x.dtype), self._bias(x.dtype))
+        """x times the weight, plus bias, without gradients; of x's type."""
+        return self._product(x.to(self.compute or x.dtype)).to(x.dtype)
 
     # ---- the rest --------------------------------------------------------------------------------
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_autocast_enabled(x.device.type) and x.is_floating_point():
             x = x.to(torch.get_autocast_dtype(x.device.type))
         if torch.compiler.is_compiling():
-            return F.linear(x, self.dequantize(x.dtype), self._bias(x.dtype))
+            return self._product(x.to(self.compute or x.dtype)).to(x.dtype)
         bias = self.bias
         wanted = x.requires_grad or (bias is not None and bias.requires_grad)
         if not (torch.is_grad_enabled() and wanted):
             return self.multiply(x)
-        y: Tensor = _Product.apply(x, self)  # type: ignore[no-untyped-call]
-        return y if bias is None else y + bias.to(y.dtype)
+        y: Tensor = _Product.apply(x.to(self.compute or x.dtype), self)  # type: ignore[no-untyped-call]
+        return (y if bias is None else y + bias.to(y.dtype)).to(x.dtype)
 
     def kernel(self, dtype: torch.dtype) -> Kernel:
         """`forward` for inference on inputs of `dtype`."""
@@ -107,6 +108,9 @@ class QuantizedLinear(nn.Linear):
     def extra_repr(self) -> str:
         return (f"in_features={self.in_features}, out_features={self.out_features}, "
                 f"bias={self.bias is not None}, {self.describe()}")
+
+    def _product(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.dequantize(x.dtype), self._bias(x.dtype))
 
     def _bias(self, dtype: torch.dtype) -> Tensor | None:
         return None if self.bias is None else self.bias.to(dtype)

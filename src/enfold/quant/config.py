@@ -40,6 +40,7 @@ class QuantizationConfig:
     quant_method: ClassVar[str] = ""
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     READING: ClassVar[tuple[str, ...]] = ()  # what a caller may choose for a stored model
+    stored: bool = False  # whether it is that of a checkpoint which is quantized already
 
     def __init__(self, **values: Any) -> None:
         unknown = [name for name in values if name not in self.DEFAULTS]

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, nearest
 from enfold.weights.names import NameTable
+from enfold.weights.packed import in_layers, inside, packed, take_state
 from enfold.weights.paths import View, ancestors, join, no_path, replace, resolve
-from enfold.weights.slots import PARTS, members
+from enfold.weights.slots import PARTS, members, parameters
 
 IncompatibleKeys = nn.modules.module._IncompatibleKeys
 
@@ -70,10 +71,12 @@ class PublicFace(nn.Module):
     def named_parameters(self, prefix: str = "", recurse: bool = True,
                          remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
         seen: set[int] = set()
-        for theirs, _, tensor in self._members() if recurse else ():
-            if isinstance(tensor, nn.Parameter) and not (remove_duplicate and id(tensor) in seen):
-                seen.add(id(tensor))
-                yield join(prefix, theirs), tensor
+        found = [(self.names.theirs(ours), parameter) for ours, parameter in parameters(self)]
+        found.sort(key=lambda pair: self.names.rank(pair[0]))
+        for theirs, parameter in found if recurse else ():
+            if not (remove_duplicate and id(parameter) in seen):
+                seen.add(id(parameter))
+                yield join(prefix, theirs), parameter
 
     def _members(self) -> list[tuple[str, str, Tensor]]:
         """(their name, ours, tensor) of all that is stored, in the order of their modules."""
@@ -117,20 +120,32 @@ class PublicFace(nn.Module):
                         assign: bool = False) -> Any:
         """Copy a state (their names) in; with `strict` a missing or unexpected name raises."""
         places: dict[str, list[str]] = {}
-        for ours, _, _ in members(self):
+        for ours, _, _ in members(self, packed=False):
             places.setdefault(self.names.theirs(ours), []).append(ours)
         given = {self.names.first(name): tensor for name, tensor in state_dict.items()}
+        stored = in_layers({self.names.ours(name): name for name in given if self._known(name)},
+                           layers := packed(self))
         ties = {id(tensor): None for name, tensor in self.named_parameters() if name in given}
         missing = [name for name, tensor in self.state_dict(keep_vars=True).items()
                    if name not in state_dict and self.names.first(name) not in given and id(tensor)
-                   not in ties]
-        unexpected = [name for name in given if name not in places]
+                   not in ties and not inside(self.names.ours(name), stored)]
+        taken = {name for keys in stored.values() for name in keys.values()}
+        unexpected = [name for name in given if name not in places and name not in taken]
         if strict and (missing or unexpected):
             raise CheckpointError(_incompatible(type(self).__name__, missing, unexpected, places))
+        for path, keys in stored.items():
+            take_state(layers[path], path, {leaf: given[name] for leaf, name in keys.items()})
         for name, tensor in given.items():
             for ours in places.get(name, ()):
                 _copy(self, ours, name, tensor, assign)
         return IncompatibleKeys(missing, unexpected)
+
+    def _known(self, name: str) -> bool:
+        """Whether the table has a line for their name."""
+        try:
+            return bool(self.names.ours(name))
+        except KeyError:
+            return False
 
     # ---- paths -----------------------------------------------------------------------------------
     def get_submodule(self, target: str) -> Any:

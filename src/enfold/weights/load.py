@@ -22,11 +22,12 @@ from enfold.weights.packed import (
     Reading,
     fill,
     held_by_layer,
+    in_layers,
     linears,
     packed,
     put_in,
-    split,
 )
+from enfold.weights.place.homes import Homes
 from enfold.weights.slots import Slot, slots
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Terms:
     `names`: the architecture's table; `family`: the tables of all architectures of the family,
     whose tensors may be left over; `prefix`: the body's here; `prefixes`: those of the family.
     `complete`: the checkpoint claims to have this very architecture, so no head of it may be
-    absent. `tie`: what the caller said of ties, None for nothing.
+    absent. `tie`: what the caller said of ties, None for nothing. `homes`: where tensors go, asked
+    once the quantized layers are in.
     """
 
     title: str
@@ -57,7 +59,7 @@ class Terms:
     tie: bool | None = None
     ignore_mismatched_sizes: bool = False
     dtype: torch.dtype | None = None
-    device: torch.device | None = None
+    homes: Callable[[nn.Module, torch.dtype | None], Homes] = lambda model, dtype: Homes()
     std: Callable[[str], float] = lambda name: 0.02
     method: Method | None = None  # makes quantized layers of linear ones
     measure: bool = False  # whether the errors of quantizing are computed
@@ -72,6 +74,7 @@ class Report:
     left_over: list[str] = field(default_factory=list)
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
     errors: dict[str, float] = field(default_factory=dict)  # relative, of quantized weights
+    homes: Homes = field(default_factory=Homes)  # where each tensor went
 
     def as_info(self) -> dict[str, Any]:
         """The dictionary that `output_loading_info=True` returns."""
@@ -88,7 +91,8 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     known = {name for slot in wanted for name in slot.names}
     known |= {f"{path}.{leaf}" for path, layer in layers.items() for leaf in layer.reads}
     keys = _match(checkpoint, terms, known, report)
-    _fill_packed(layers, keys, checkpoint, terms, report)
+    homes = report.homes = terms.homes(model, terms.dtype)
+    _fill_packed(model, layers, keys, checkpoint, terms, report)
     fresh: list[Slot] = []
     for slot in wanted:
         value = _read(slot, keys, checkpoint, terms, report)
@@ -96,12 +100,14 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
             report.stored.add(slot.name)
         if value is None:
             value = torch.empty(slot.tensor.shape, dtype=_dtype(slot.tensor, terms),
-                                device=terms.device)
+                                device=homes.device(slot.name))
             fresh.append(slot)
         slot.put(model, value)
     lacking = [slot for slot in fresh if not slot.computed]
     _refuse(lacking, keys, checkpoint, terms, report)
     initialise(model, [slot.name for slot in fresh], terms.std)
+    for slot in fresh:
+        homes.keep(model, slot.name.rpartition(".")[0])
     report.new = [terms.names.theirs(slot.name) for slot in lacking]
     if report.new:
         log.warning("%s: not in the checkpoint, so newly initialised: %s. Train the model before "
@@ -119,22 +125,21 @@ def _held(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> dict[str, s
     return held_by_layer(names, paths)
 
 
-def _fill_packed(layers: Mapping[str, QuantizedLinear], keys: dict[str, list[str]],
-                 checkpoint: Checkpoint, terms: Terms, report: Report) -> None:
+def _fill_packed(model: nn.Module, layers: Mapping[str, QuantizedLinear],
+                 keys: dict[str, list[str]], checkpoint: Checkpoint, terms: Terms,
+                 report: Report) -> None:
     """Read the quantized layers, in the order of the model."""
-    found: dict[str, dict[str, str]] = {path: {} for path in layers}
-    for name, present in keys.items():
-        place = split(name, found)
-        if place and place[1] != "bias":
-            found[place[0]][place[1]] = present[0]
-    reading = Reading(terms.title, terms.dtype, lambda path: terms.device, terms.measure)
+    found = in_layers({name: present[0] for name, present in keys.items()}, layers)
+    reading = Reading(terms.title, terms.dtype,
+                      lambda theirs: report.homes.device(terms.names.ours(theirs)), terms.measure)
     for path, layer in layers.items():
-        if not found[path]:
+        if path not in found:
             theirs = terms.names.theirs(f"{path}.weight")
             raise CheckpointError(f"{terms.title}: checkpoint has no tensor {theirs!r} (needed by "
                                   f"{terms.names.line(path)}){nearest(theirs, checkpoint.keys())}. "
                                   "Do: check that config.json belongs to these weights")
         error = fill(layer, terms.names.theirs(path), found[path], checkpoint, reading)
+        report.homes.keep(model, path)
         if error is not None:
             report.errors[terms.names.theirs(path)] = error
 
@@ -217,7 +222,7 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
                 "config.json against the weights, or load with ignore_mismatched_sizes=True to "
                 "initialise it anew")
         return None
-    return value.to(device=terms.device, dtype=_dtype(value, terms))
+    return report.homes.take(slot.name, value, _dtype(value, terms), checkpoint, key)
 
 
 def _dtype(tensor: Tensor, terms: Terms) -> torch.dtype:

@@ -69,6 +69,39 @@ def held_by_layer(names: Iterable[str], layers: Collection[str]) -> dict[str, se
     return found
 
 
+def in_layers(keys: Mapping[str, str],
+              layers: Mapping[str, QuantizedLinear]) -> dict[str, dict[str, str]]:
+    """Layer -> {name below it: key} of our name -> key; biases apart."""
+    found: dict[str, dict[str, str]] = {}
+    for ours, key in keys.items():
+        place = split(ours, layers)
+        if place and place[1] in ("weight", *layers[place[0]].reads):
+            found.setdefault(place[0], {})[place[1]] = key
+    return found
+
+
+def inside(name: str, layers: Collection[str]) -> bool:
+    """Whether our name is below one of the layers, and not its bias."""
+    place = split(name, layers)
+    return place is not None and place[1] != "bias"
+
+
+def take_state(layer: QuantizedLinear, path: str, tensors: Mapping[str, Tensor]) -> None:
+    """Put tensors of a state, plain or stored, into a layer."""
+    device = layer.tensors()["weight"].device if "weight" in layer.reads else None
+    moved = {name: tensor.detach().to(device, copy=True) for name, tensor in tensors.items()}
+    if set(moved) == {"weight"} and moved["weight"].is_floating_point():
+        layer.requantize(moved["weight"])
+        return
+    missing = sorted(set(layer.wants(moved)) - set(moved))
+    if missing:
+        raise CheckpointError(f"load_state_dict: the state has no {', '.join(map(repr, missing))} "
+                              f"for the {layer.method} layer {path!r}, only "
+                              f"{', '.join(map(repr, sorted(moved)))}. Do: load the whole state of "
+                              "a quantized model, or plain weights")
+    layer.take(moved)
+
+
 def linears(root: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
     """(our path, layer) of the linear layers that can be quantized."""
     for path, module in _modules(root):
@@ -86,6 +119,8 @@ def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
            theirs: Callable[[str], str]) -> None:
     """Replace linear layers by what the method makes of them."""
     for path, linear in list(linears(root)):
+        if path.startswith("head.") and not set(held.get(path, ())) - {"weight", "bias"}:
+            continue  # heads stay as they are, unless the checkpoint has them quantized
         layer = method.layer(theirs(path), linear, held.get(path, ()))
         if layer is not None:
             parent, _, leaf = path.rpartition(".")

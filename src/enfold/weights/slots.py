@@ -77,6 +77,16 @@ def members(root: nn.Module, *, packed: bool = True) -> Iterator[tuple[str, Tens
                     yield f"{path}.{leaf}", buffer, leaf in computed
 
 
+def parameters(root: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """(our name, parameter), ties repeated; of quantized layers those that they have."""
+    for part in PARTS:
+        if (top := root._modules.get(part)) is not None:
+            for path, module in top.named_modules(prefix=part):
+                yield from ((f"{path}.{leaf}", parameter)
+                            for leaf, parameter in module._parameters.items()
+                            if parameter is not None)
+
+
 def _of_quantized(path: str, layer: QuantizedLinear,
                   packed: bool) -> Iterator[tuple[str, Tensor, bool]]:
     for leaf, tensor in layer.tensors().items() if packed else ():

@@ -1,0 +1,140 @@
+// Four-bit blocks (NF4, FP4) as bitsandbytes stores them: the first number of a byte is in its upper
+// half; number n belongs to block n / block, whose largest magnitude is absmax[n / block].
+//
+// enfold_blocks4_quantize     numbers -> packed, absmax, with the bits of bitsandbytes
+// enfold_blocks4_dequantize   packed, absmax -> numbers
+// enfold_blocks4_multiply     few rows of x times a packed weight [O, I]
+#include <cstdlib>
+#include <vector>
+
+#include "api.h"
+#include "blocks4.h"
+#include "threads.h"
+
+namespace {
+
+using enfold::parallel;
+
+// The scales of a weight: fp32, or indices into a map times scales of their own, plus an offset.
+struct Scales {
+  const float* absmax;
+  const uint8_t* indices;
+  const float* outer;
+  const float* map;
+  float offset;
+  int64_t group;
+
+  // `count` of them from `first`; `room` is used where they have to be computed.
+  const float* read(int64_t first, int64_t count, float* room) const {
+    if (!indices) return absmax + first;
+    for (int64_t n = 0; n < count; n++) {
+      const float product = map[indices[first + n]] * outer[(first + n) / group];
+      room[n] = product + offset;
+    }
+    return room;
+  }
+};
+
+template <class T>
+void quantize(const T* x, int64_t count, int64_t block, const Levels& levels, uint8_t* packed,
+              float* absmax, int threads) {
+  const int64_t whole = count / block, left = count % block;
+  parallel(whole, 1 + 65536 / block, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b++) {
+      const float most = largest(x + b * block, block);
+      absmax[b] = most;
+      const float inverse = 1.0f / (most < TINY ? TINY : most);
+      pack_block(x + b * block, block, inverse, levels, packed + b * block / 2);
+    }
+  });
+  if (!left) return;
+  const T* last = x + whole * block;  // divided, not multiplied by the inverse
+  float most = largest(last, left);
+  most = most < TINY ? TINY : most;
+  absmax[whole] = most;
+  uint8_t* out = packed + whole * block / 2;
+  for (int64_t n = 0; n < left; n += 2) {
+    const int first = levels.index(number(last[n]) / most);
+    const int second = n + 1 < left ? levels.index(number(last[n + 1]) / most) : levels.index(0.0f);
+    out[n / 2] = uint8_t(first << 4 | second);
+  }
+}
+
+template <class T>
+void dequantize(const uint8_t* packed, const float* absmax, const float* values, int64_t block,
+                int64_t start, int64_t count, T* out, int threads) {
+  const uint8_t* from = packed + start / 2;
+  const float* scales = absmax + start / block;
+  parallel((count + block - 1) / block, 1 + 32768 / block, threads, [&](int64_t b, int64_t end) {
+    for (; b < end; b++) {
+      const int64_t size = count - b * block < block ? count - b * block : block;
+      unpack_block(from + b * block / 2, size, scales[b], values, out + b * block);
+    }
+  });
+}
+
+// y [M, O] = x [M, I] W^T + bias; I is a multiple of 64 and of block >= 64.
+template <class T>
+void multiply(const T* x, int64_t rows, int64_t inputs, int64_t outputs, const uint8_t* packed,
+              int64_t block, const Scales& scales, const float* values, const float* bias, T* out,
+              bool narrow, int threads) {
+  const int64_t per_row = inputs / block;
+  Arranged arranged(x, rows, inputs, narrow);
+  const Table table(values);
+  const int64_t groups = (outputs + TOGETHER - 1) / TOGETHER;
+  parallel(groups, 1 + 65536 / (inputs * TOGETHER / 2), threads, [&](int64_t begin, int64_t end) {
+    std::vector<float> room(size_t(per_row * TOGETHER));
+    float sums[TOGETHER * MOST_ROWS];
+    for (int64_t group = begin; group < end; group++) {
+      const int64_t first = group * TOGETHER;
+      const int count = int(outputs - first < TOGETHER ? outputs - first : TOGETHER);
+      const float* own = scales.read(first * per_row, count * per_row, room.data());
+      for (int64_t row = 0; row < rows; row += MOST_ROWS) {
+        const int height = int(rows - row < MOST_ROWS ? rows - row : MOST_ROWS);
+        products(arranged, row, height, packed + first * inputs / 2, count, inputs, block, own,
+                 table, sums);
+        for (int m = 0; m < height; m++)
+          for (int o = 0; o < count; o++)
+            put(out + (row + m) * outputs + first + o,
+                sums[m * TOGETHER + o] + (bias ? bias[first + o] : 0.0f));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+ENFOLD void enfold_blocks4_quantize(const void* x, int kind, int64_t count, int64_t block,
+                                    const float* bounds, const uint8_t* order, uint8_t* packed,
+                                    float* absmax, int threads) {
+  const Levels levels(bounds, order);
+  if (kind == 0) quantize((const float*)x, count, block, levels, packed, absmax, threads);
+  if (kind == 1) quantize((const Brain*)x, count, block, levels, packed, absmax, threads);
+  if (kind == 2) quantize((const Half*)x, count, block, levels, packed, absmax, threads);
+}
+
+ENFOLD void enfold_blocks4_dequantize(const uint8_t* packed, const float* absmax,
+                                      const float* values, int64_t block, int64_t start,
+                                      int64_t count, void* out, int kind, int threads) {
+  if (kind == 0) dequantize(packed, absmax, values, block, start, count, (float*)out, threads);
+  if (kind == 1) dequantize(packed, absmax, values, block, start, count, (Brain*)out, threads);
+  if (kind == 2) dequantize(packed, absmax, values, block, start, count, (Half*)out, threads);
+}
+
+ENFOLD void enfold_blocks4_multiply(const void* x, int kind, int64_t rows, int64_t inputs,
+                                    int64_t outputs, const uint8_t* packed, int64_t block,
+                                    const float* absmax, const uint8_t* indices,
+                                    const float* outer, const float* map, float offset,
+                                    int64_t group, const float* values, const float* bias,
+                                    void* out, int narrow, int threads) {
+  const Scales scales{absmax, indices, outer, map, offset, group};
+  if (kind == 0)
+    multiply((const float*)x, rows, inputs, outputs, packed, block, scales, values, bias,
+             (float*)out, narrow, threads);
+  if (kind == 1)
+    multiply((const Brain*)x, rows, inputs, outputs, packed, block, scales, values, bias,
+             (Brain*)out, narrow, threads);
+  if (kind == 2)
+    multiply((const Half*)x, rows, inputs, outputs, packed, block, scales, values, bias,
+             (Half*)out, narrow, threads);
+}
