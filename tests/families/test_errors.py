@@ -241,13 +241,6 @@ TABLE: dict[str, tuple[Callable[[], Any], str]] = {
     "gguf": (
         lambda: load(gguf_file="a.gguf"),
         "from_pretrained(gguf_file=...) is not built yet. Do: give a folder with safetensors"),
-    "device map of parts": (
-        lambda: load(device_map={"bert": 0, "classifier": "cpu"}),
-        "device_map with several entries is not built yet. Do: use device_map='auto', 'cpu' or "
-        "'cuda'"),
-    "balanced": (
-        lambda: load(device_map="balanced"),
-        "device_map='balanced' over several devices is not built yet. Do: use 'auto'"),
     "misspelt device": (
         lambda: load(device_map="gpu"),
         "device_map is 'gpu', expected 'auto', 'cpu', 'cuda', 'cuda:1' or a torch.device"),

@@ -51,6 +51,7 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
     base_model_prefix: ClassVar[str] = ""
     main_input_name: ClassVar[str] = "input_ids"
     supports_gradient_checkpointing: ClassVar[bool] = True
+    placement: Any = None  # how its parts are spread over devices and the disk
 
     config: Any
     body: Any
@@ -230,6 +231,8 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
             out.weight = self._last_stack().embed.token.weight
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        if self.placement is not None:
+            self.placement.refuse_move(type(self).__name__, fn)
         moved = super()._apply
         retied(self, lambda: moved(fn, recurse))  # type: ignore[no-untyped-call]
         return self
@@ -288,7 +291,8 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
         has to be called itself (hooks, adapters, eager attention).
         """
         decoder = self._last_stack()
-        plain = not (self._forward_hooks or self._forward_pre_hooks or self.body._forward_hooks)
+        plain = self.placement is None and not (
+            self._forward_hooks or self._forward_pre_hooks or self.body._forward_hooks)
         if not plain or not hasattr(self.head, "logits") or not can_step(decoder, cache):
             return None
         return Stepper(decoder, self.head, cache, capacity)

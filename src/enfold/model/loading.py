@@ -20,11 +20,11 @@ from enfold.models.gguf import open_gguf
 from enfold.models.registry import get_family
 from enfold.settings import compat
 from enfold.weights.load import Report, Terms, load
+from enfold.weights.place.request import Request
 
 PathLike = str | os.PathLike[str]
 NOT_YET = {
-    "max_memory": "use device_map='cpu' or 'cuda'",
-    "offload_folder": "use device_map='cpu' or 'cuda'", "tp_plan": "load on one device",
+    "tp_plan": "load on one device",
     "from_tf": "convert the weights with transformers 4 once",
     "from_flax": "convert the weights with transformers 4 once",
     "adapter_kwargs": "load the base model", "state_dict": "build the model from its config and "
@@ -39,6 +39,10 @@ class Options:
     config: Any = None
     dtype: torch.dtype | str | None = None
     device_map: Any = None
+    max_memory: Any = None
+    offload_folder: PathLike | None = None
+    offload_state_dict: bool | None = None
+    offload_buffers: bool | None = None
     variant: str | None = None
     use_safetensors: bool | None = None
     ignore_mismatched_sizes: bool = False
@@ -56,7 +60,10 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     """A model with the weights of a folder or a Hub repository, in eval mode.
 
     dtype (or torch_dtype): "auto" (the default: as config.json or the weights say), a torch dtype
-    or its name.  device_map: None or "cpu", "cuda", "auto" (the GPU if there is one), a device.
+    or its name.  device_map: a device ("cpu", "cuda:1", 1), "auto" or "balanced" (all GPUs, within
+    what max_memory={0: "10GiB", "cpu": "30GB"} allows), "sequential", "balanced_low_0", or a place
+    for each module; see `weights.place`.  Nothing is offloaded unless max_memory names "cpu" beside
+    GPUs, or offload_folder is given; buffers go with their block, and no state_dict is ever held.
     variant: "fp16" for model.fp16.safetensors.  config: a Config to use instead of the file's.
     ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
     (model, info).  quantization_config: store the linear layers in fewer bits
@@ -84,7 +91,7 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     terms = _terms(model, config, checkpoint, options, edits)
     terms.method = method
     report = load(model, checkpoint, terms)
-    _settle(model, config, report, name)
+    _settle(model, config, report, name, options.device_map)
     model.generation_config = options.generation_config or _generation_file(name, hub)
     model.eval()
     return (model, report.as_info()) if options.output_loading_info else model
@@ -157,8 +164,9 @@ def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options:
         prefix=model.prefix, prefixes=family.prefixes(), drop=family.drop,
         complete=type(model).__name__ in architectures, tie=edits.get("tie_word_embeddings"),
         ignore_mismatched_sizes=options.ignore_mismatched_sizes,
-        dtype=_dtype(options.dtype, config, checkpoint), device=_device(options.device_map),
-        std=model._std, measure=options.output_loading_info)
+        dtype=_dtype(options.dtype, config, checkpoint), std=model._std,
+        homes=Request(options.device_map, options.max_memory, options.offload_folder).homes,
+        measure=options.output_loading_info)
 
 
 def _dtype(wanted: Any, config: Any, checkpoint: Checkpoint) -> torch.dtype:
@@ -186,43 +194,17 @@ def as_dtype(value: Any) -> torch.dtype:
     return found
 
 
-def _device(device_map: Any) -> torch.device:
-    """The device of a device_map."""
-    if isinstance(device_map, dict):
-        if set(device_map) != {""}:
-            raise NotImplementedError("device_map with several entries is not built yet. "
-                                      "Do: use device_map='auto', 'cpu' or 'cuda'")
-        device_map = device_map[""]
-    if device_map is None:
-        return torch.get_default_device()
-    if device_map == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device_map in ("balanced", "sequential", "balanced_low_0"):
-        raise NotImplementedError(f"device_map={device_map!r} over several devices is not built "
-                                  "yet. Do: use 'auto'")
-    return as_device(device_map, "device_map")
-
-
-def as_device(value: Any, name: str) -> torch.device:
-    """A torch device from itself, its name or number; `name`: what the caller calls it."""
-    try:
-        device = torch.device(value)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"{name} is {value!r}, expected 'auto', 'cpu', 'cuda', 'cuda:1' or a "
-                         "torch.device") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{name} is {value!r}, but torch sees no GPU. Do: use 'cpu', or leave it "
-                         "out")
-    return device
-
-
-def _settle(model: PreTrainedModel, config: Any, report: Report, name: PathLike) -> None:
+def _settle(model: PreTrainedModel, config: Any, report: Report, name: PathLike,
+            device_map: Any) -> None:
     """What the config and the model know once the weights are in."""
     model.name_or_path = str(name)
     model.stored = report.stored
     model.tie_weights()
     if config.get("dtype") is not None:
         config.dtype = model.dtype
+    model.placement = report.homes.run(model)
+    if device_map is not None:
+        model.hf_device_map = report.homes.as_map(model)
 
 
 def _generation_file(name: PathLike, hub: HubOptions) -> Path | None:

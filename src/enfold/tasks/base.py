@@ -219,7 +219,7 @@ def find_device(device: Any) -> torch.device:
     """A device from an index, a name or None: the accelerator, or the CPU where there is none."""
     import torch
 
-    from enfold.model.loading import as_device
+    from enfold.weights.place.devices import as_device
 
     if isinstance(device, (str, torch.device)):
         return as_device(device, "device")

@@ -5,33 +5,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from enfold.nn.embed import TokenEmbedding
 from enfold.nn.stack import Transformer
 from enfold.spec import MLP, Attention, Block
+from enfold.weights.packed import packed
 from enfold.weights.place.planner import Part
 from enfold.weights.slots import PARTS, members
 
+Leaf = tuple[str, Hashable, int]
+FOUR = re.compile(r"(?<!\d)4(?!\d)")  # in what formats of about four bits say of themselves
 LENGTH = 2048  # tokens of context that plans leave room for
 
 
 def model_parts(model: nn.Module, dtype: torch.dtype | None = None) -> list[Part]:
     """The parts of a model (our names) in the order of running; floating weights as `dtype`."""
-    tensors = ((name, id(tensor), stored_size(model, name, tensor, dtype))
-               for name, tensor, _ in members(model))
-    made = partition(tensors, units(model))
+    made = partition(leaves(model, dtype), units(model))
     caches, length = dict(_caches(model, dtype)), context_length(model)
     return [Part(p.name, p.tensors, caches.get(p.name, 0) * length,
                  isinstance(nn.Module.get_submodule(model, p.name), TokenEmbedding)) for p in made]
 
 
-def partition(tensors: Iterable[tuple[str, Hashable, int]], units: Sequence[str]) -> list[Part]:
+def leaves(model: nn.Module, dtype: torch.dtype | None = None) -> Iterator[Leaf]:
+    """(our name, identity, bytes) of what a model will hold; it need not be loaded.
+
+    A quantized layer is one leaf, a little larger than its format makes it.
+    """
+    for name, tensor, _ in members(model, packed=False):
+        width = tensor.itemsize if dtype is None or not tensor.is_floating_point() else \
+            dtype.itemsize
+        yield name, id(tensor), tensor.numel() * width
+    for path, layer in packed(model).items():
+        bits = 5 if FOUR.search(f"{layer.method} {layer.describe()}") else 9
+        yield f"{path}.weight", id(layer), layer.in_features * layer.out_features * bits // 8
+
+
+def their_names(model: Any, part: Part) -> list[str]:
+    """The tensors of a part, by their names."""
+    start = f"{part.name}."
+    return [model.names.theirs(name) for name, _, _ in leaves(model) if name.startswith(start)]
+
+
+def partition(tensors: Iterable[Leaf], units: Sequence[str]) -> list[Part]:
     """(name, identity, bytes) of tensors by the unit they are in; units without any are left out.
 
     A tensor in no unit raises: every tensor is placed.
@@ -65,13 +87,6 @@ def stacks(model: nn.Module) -> Iterator[tuple[str, Transformer]]:
     for path, module in chain([("body", body)], body.named_children()):
         if isinstance(module, Transformer):
             yield path if path == "body" else f"body.{path}", module
-
-
-def stored_size(model: nn.Module, name: str, tensor: Tensor, dtype: torch.dtype | None) -> int:
-    """Bytes of a tensor once it is loaded as `dtype`; what is quantized keeps its own types."""
-    owner: Any = nn.Module.get_submodule(model, name.rpartition(".")[0])
-    plain = tensor.is_floating_point() and not hasattr(owner, "dequantize")
-    return tensor.numel() * (dtype or tensor.dtype).itemsize if plain else tensor.nbytes
 
 
 def _caches(model: nn.Module, dtype: torch.dtype | None) -> Iterator[tuple[str, int]]:
