@@ -14,14 +14,14 @@
 #include "lanes.h"
 
 struct StepArgs {
-  const void *query, *key, *value;  // [B, H, D], [B, K, D] twice; no key: the cache stands as it is
+  const void *query, *key, *value;  // [B, K, G, D], [B, K, D] twice; no key: nothing to append
   void *keys, *values;              // [B, K, capacity, D]
   void* out;                        // [B, H, D]
   const float *cos, *sin;           // [B, R], or null
   const uint8_t* mask;              // [B, S] of zeros and ones, or null
   const float* bias;                // [H, S] to be added, or null
-  int64_t query_row, key_row, value_row, rope_row, mask_row, bias_head;  // numbers to the next
-  int64_t cache_row, cache_head, cache_token;
+  int64_t query_row, query_group, key_row, key_head, value_row, value_head;  // numbers to the next
+  int64_t cache_row, cache_head, cache_token, rope_row, mask_row, bias_head;
   int32_t batch, heads, kv_heads, dim, rotated, interleaved;
   int32_t length;  // keys, the new one included
   int32_t window;  // of the last so many keys, or 0
@@ -90,12 +90,16 @@ void score(const float* query, int width, const T* keys, int64_t step, int count
       V sum[N] = {};
       for (int d = 0; d < dim; d += W) {
         V k = load(key + d, dim - d);
+#pragma GCC unroll 8
         for (int g = 0; g < N; ++g) sum[g] = fma(load(query + g * width + d), k, sum[g]);
       }
+#pragma GCC unroll 8
       for (int g = 0; g < N; ++g) part[g][i] = sum[g];
     }
     for (int i = here; i < W; ++i)
+#pragma GCC unroll 8
       for (int g = 0; g < N; ++g) part[g][i] = V{};
+#pragma GCC unroll 8
     for (int g = 0; g < N; ++g) store(out + g * BLOCK + first, sums(part[g]));
   }
 }
@@ -106,11 +110,14 @@ void mix(const float* weight, const T* values, int64_t step, int count, int dim,
          int width) {
   for (int d = 0; d < dim; d += W) {
     V sum[N];
+#pragma GCC unroll 8
     for (int g = 0; g < N; ++g) sum[g] = load(mixed + g * width + d);
     for (int i = 0; i < count; ++i) {
       V v = load(values + i * step + d, dim - d);
+#pragma GCC unroll 8
       for (int g = 0; g < N; ++g) sum[g] = fma(all(weight[g * BLOCK + i]), v, sum[g]);
     }
+#pragma GCC unroll 8
     for (int g = 0; g < N; ++g) store(mixed + g * width + d, sum[g]);
   }
 }
@@ -160,15 +167,23 @@ void stretch(const StepArgs& a, int row, int kv, int begin, int end, int width, 
   }
 }
 
+// `dim` numbers of a head from `from` to `to`, rotated.
+template <class T> void place_head(const StepArgs& a, int row, const T* from, T* to) {
+  memcpy((void*)to, from, sizeof(T) * a.dim);
+  if (a.cos)
+    rotate_head(to, a.cos + row * a.rope_row, a.sin + row * a.rope_row, a.rotated, a.interleaved);
+}
+
 // The group's queries in fp32, rotated; nothing mixed yet.
 template <class T>
 void begin_group(const StepArgs& a, int row, int kv, int width, Partial& state) {
   int group = a.heads / a.kv_heads;
-  const T* query = (const T*)a.query + row * a.query_row + int64_t(kv) * group * a.dim;
+  const T* query = (const T*)a.query + row * a.query_row + kv * a.query_group;
+  T head[WIDEST];
   for (int g = 0; g < group; ++g) {
-    float* found = state.query + g * width;
-    for (int d = 0; d < width; ++d) found[d] = d < a.dim ? value(query[g * a.dim + d]) : 0.f;
-    if (a.cos) rotate_row<T>(found, a.cos + row * a.rope_row, a.sin + row * a.rope_row, a);
+    place_head(a, row, query + g * a.dim, head);
+    for (int d = 0; d < width; d += W)
+      store(state.query + g * width + d, load(head + d, a.dim - d));
     state.most[g] = -INFINITY;
     state.sum[g] = 0;
   }
@@ -177,13 +192,10 @@ void begin_group(const StepArgs& a, int row, int kv, int width, Partial& state) 
 
 template <class T> void append(const StepArgs& a, int row, int kv) {
   int64_t place = row * a.cache_row + kv * a.cache_head + (a.length - 1) * a.cache_token;
-  const T* key = (const T*)a.key + row * a.key_row + int64_t(kv) * a.dim;
-  float found[WIDEST];
-  for (int d = 0; d < a.dim; ++d) found[d] = value(key[d]);
-  if (a.cos) rotate_row<T>(found, a.cos + row * a.rope_row, a.sin + row * a.rope_row, a);
-  for (int d = 0; d < a.dim; ++d) put((T*)a.keys + place + d, found[d]);
-  memcpy((T*)a.values + place, (const T*)a.value + row * a.value_row + int64_t(kv) * a.dim,
-         sizeof(T) * a.dim);
+  const T* key = (const T*)a.key + row * a.key_row + kv * a.key_head;
+  const T* value = (const T*)a.value + row * a.value_row + kv * a.value_head;
+  place_head(a, row, key, (T*)a.keys + place);
+  memcpy((void*)((T*)a.values + place), value, sizeof(T) * a.dim);
 }
 
 // Puts the stretches of a group together; stretches lie `size` numbers apart.

@@ -56,7 +56,7 @@ inline void put(bf16* p, float x) {  // to the nearest, ties to even
 }
 
 // ---- loads and stores ---------------------------------------------------------------------------
-inline V all(float x) { return V{} + x; }
+inline V all(float x) { return x - V{}; }  // x + 0 would not be folded: -0 + 0 is 0
 
 inline V fma(V a, V b, V c) {  // a * b + c
 #if defined(ENFOLD_AVX512)
@@ -74,11 +74,20 @@ inline V load(const float* p) {
   return v;
 }
 
-inline V load(const bf16* p) {
+// Numbers of 16 bits as words.
+inline VU words(const bf16* p) {
+#if defined(ENFOLD_AVX512)
+  return (VU)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+#elif defined(ENFOLD_AVX2)
+  return (VU)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
+#else
   VH half;
   memcpy(&half, p, sizeof half);
-  return (V)(__builtin_convertvector(half, VU) << 16);
+  return __builtin_convertvector(half, VU);
+#endif
 }
+
+inline V load(const bf16* p) { return (V)(words(p) << 16); }
 
 inline void store(float* p, V v) { memcpy(p, &v, sizeof v); }
 
@@ -154,8 +163,8 @@ inline VI nonzero(const uint8_t* p, int n) {
   return __builtin_convertvector(bytes, VI) != 0;
 }
 
-// 2^x to 2e-7 for x <= 127; below 2^-126, and of -inf, it is 0.
-inline V exp2(V x) {
+// 2^x for x <= 127, to 2e-7, or to 8e-5 if `rough`; below 2^-126, and of -inf, it is 0.
+template <bool rough = false> inline V exp2(V x) {
 #if defined(ENFOLD_AVX512)
   __m512 bounded = _mm512_max_ps((__m512)x, _mm512_set1_ps(-200.f));
   __m512 whole = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -167,12 +176,19 @@ inline V exp2(V x) {
   V shifted = bounded + magic;
   V f = bounded - (shifted - magic);
 #endif
-  V p = fma(all(1.535336188319500e-4f), f, all(1.339887440266574e-3f));
-  p = fma(p, f, all(9.618437357674640e-3f));
-  p = fma(p, f, all(5.550332471162809e-2f));
-  p = fma(p, f, all(2.402264791363012e-1f));
-  p = fma(p, f, all(6.931472028550421e-1f));
-  p = fma(p, f, all(1.f));
+  V p;
+  if (rough) {
+    p = fma(all(5.508868e-2f), f, all(2.4260405e-1f));
+    p = fma(p, f, all(6.9327624e-1f));
+    p = fma(p, f, all(9.9992894e-1f));
+  } else {
+    p = fma(all(1.535336188319500e-4f), f, all(1.339887440266574e-3f));
+    p = fma(p, f, all(9.618437357674640e-3f));
+    p = fma(p, f, all(5.550332471162809e-2f));
+    p = fma(p, f, all(2.402264791363012e-1f));
+    p = fma(p, f, all(6.931472028550421e-1f));
+    p = fma(p, f, all(1.f));
+  }
 #if defined(ENFOLD_AVX512)
   return (V)_mm512_scalef_ps((__m512)p, whole);
 #else

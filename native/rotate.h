@@ -11,18 +11,21 @@ template <int N> struct Size {
   static constexpr int value = N;
 };
 
-// x: a head in fp32, in place, rounded to T as a product of T would be.
-template <class T, class Args>
-void rotate_row(float* x, const float* cos, const float* sin, const Args& a) {
-  int half = a.rotated / 2, step = a.interleaved ? 2 : 1, across = a.interleaved ? 1 : half;
-  for (int i = 0; i < half; ++i) {
-    int left = i * step, right = left + across;
-    float one = x[left], two = x[right];
-    T found;
-    put(&found, one * cos[left] + two * sin[left]);
-    x[left] = value(found);
-    put(&found, two * cos[right] + one * sin[right]);
-    x[right] = value(found);
+// x [R], in place: its halves, or its neighbours if `interleaved`, as pairs.
+template <class T>
+inline void rotate_head(T* x, const float* cos, const float* sin, int rotated, bool interleaved) {
+  int half = rotated / 2, i = 0;
+  if (!interleaved)
+    for (; i + W <= half; i += W) {
+      V one = load(x + i), two = load(x + half + i);
+      store(x + i, fma(two, load(sin + i), one * load(cos + i)));
+      store(x + half + i, fma(one, load(sin + half + i), two * load(cos + half + i)));
+    }
+  for (; i < half; ++i) {
+    int left = interleaved ? 2 * i : i, right = interleaved ? left + 1 : left + half;
+    float one = value(x[left]), two = value(x[right]);
+    put(x + left, one * cos[left] + two * sin[left]);
+    put(x + right, two * cos[right] + one * sin[right]);
   }
 }
 

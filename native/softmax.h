@@ -20,11 +20,11 @@ inline float adjust(float* score, int count, float scale, const float* bias, con
   return highest(top);
 }
 
-// Weights 2^(score - top), up to whole vectors, and their sum.
+// Weights 2^(score - top), up to whole vectors, and their sum; rough if they are rounded anyway.
 template <class T> inline float weigh(const float* score, T* weight, int count, float top) {
   V sum = {};
   for (int i = 0; i < count; i += W) {
-    V found = exp2(load(score + i) - top);
+    V found = exp2<sizeof(T) == 2>(load(score + i) - top);
     store(weight + i, found);
     sum += found;
   }
