@@ -67,6 +67,7 @@ def torch_settings() -> dict[str, str]:
         import torch
     except ImportError as error:
         return {"error": f"{error}. Do: pip install torch"}
+    from enfold.nn.linear import describe as products
     from enfold.nn.native.library import describe
 
     cuda = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
@@ -74,6 +75,7 @@ def torch_settings() -> dict[str, str]:
                        f"{torch.get_num_interop_threads()})",
             "kernels": torch.backends.cpu.get_cpu_capability(),
             "our kernels": describe(),
+            "linear layers": products(),
             "fp32 matmul": torch.get_float32_matmul_precision(),
             "cuda": ", ".join(cuda) or "none",
             "mps": "yes" if torch.backends.mps.is_available() else "none"}

@@ -1,69 +1,63 @@
 """Linear layers.
 
-On a CPU inference goes through oneDNN with a packed copy of the weight where that is faster: torch
-sends fp32 products to MKL and packs bf16 weights anew at each call.
+On a CPU inference goes through our own kernels where they are faster than torch's: they read the
+plain weight, so that there is no second copy of it and nothing to keep up to date.
 
 B rows, I in, O out
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from enfold.nn.native import linear as native
+
 Kernel = Callable[[Tensor], Tensor]
-GAIN = 0.75  # of torch's time is what packed products may take: they cost a copy of the weight
-ERRORS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}  # largest relative difference to accept
-SMALLEST = 2**14  # weights with fewer numbers are not worth a copy
-_linear = torch.ops.mkldnn._linear_pointwise
+GAIN = 0.8  # of torch's time is what our kernels may take: a clear case, the same in each process
+ERRORS = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}  # relative, to accept
+SMALLEST = 2**16  # numbers in a weight: below, the way to our kernel costs more than it gains
+TRIED = {1: 2, 4: 8, 32: 128, 256: 2**62}  # rows that are measured: rows up to which they stand
 
 
 class Linear(nn.Linear):
-    """nn.Linear that keeps a packed copy of its weight for inference on a CPU.
+    """nn.Linear whose inference on a CPU goes through our kernels.
 
-    The copy is made at the first call without gradients and made again when the weight has changed
-    (another tensor, or written to in place).  `packing = False` turns it off for a layer.
+    `native = False` turns them off, for a layer or for all (`Linear.native = False`).
     """
 
-    packing = True
-    _packed: tuple[tuple[int, int], Tensor] | None = None
+    native = True
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not self.packs(x.dtype):
+        if (torch.is_grad_enabled() or torch.compiler.is_compiling() or self.training
+                or not self.goes_native(x)):
             return F.linear(x, self.weight, self.bias)
-        return multiply(x, self.packed(), self.bias)
+        return native.linear(x, self.weight, self.bias)
 
-    def packs(self, dtype: torch.dtype) -> bool:
-        """Whether inputs of `dtype` go through the packed copy."""
+    def goes_native(self, x: Tensor) -> bool:
+        """Whether x [.., I] goes through our kernels rather than torch's."""
         weight = self.weight
-        return (self.packing and weight.dtype == dtype and weight.device.type == "cpu"
-                and weight.numel() >= SMALLEST and worthwhile(dtype)
-                and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling())
-
-    def packed(self) -> Tensor:
-        """The packed copy, up to date."""
-        weight = self.weight
-        state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
-        if self._packed is None or self._packed[0] != state:
-            self.__dict__["_packed"] = (state, pack(weight.detach()))
-        return self._packed[1]  # type: ignore[index]
+        return (self.native and not native.observed() and type(x) is Tensor and x.is_cpu
+                and weight.numel() >= SMALLEST
+                and x.dtype == weight.dtype and x.dim() > 0 and x.shape[-1] == self.in_features
+                and native.fits(weight, self.bias)
+                and worthwhile(x.dtype, x.numel() // self.in_features)
+                and not torch.is_autocast_enabled("cpu"))
 
     def kernel(self, dtype: torch.dtype) -> Kernel:
-        """`forward` for inference on inputs of `dtype` with all choices made."""
+        """`forward` for inference on a few rows of `dtype` with all choices made."""
         weight, bias = self.weight, self.bias
-        if not self.packs(dtype):
-            return lambda x: F.linear(x, weight, bias)
-        packed = self.packed()
-        return lambda x: multiply(x, packed, bias)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
+        if (self.native and weight.dtype == dtype and weight.numel() >= SMALLEST
+                and native.fits(weight, bias) and worthwhile(dtype, 1)
+                and not torch.is_autocast_enabled("cpu") and not native.observed()):
+            return native.kernel(weight, bias)
+        return lambda x: F.linear(x, weight, bias)
 
 
 class Conv1D(nn.Linear):
@@ -84,40 +78,33 @@ class Conv1D(nn.Linear):
         return F.linear(x, self.weight.t(), self.bias)
 
 
-def pack(weight: Tensor) -> Tensor:
-    """`weight` [O, I] in the blocked layout of the machine's instructions."""
-    return torch.ops.mkldnn._reorder_linear_weight(weight, None)  # type: ignore[no-any-return]
-
-
-def multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    """x [.., I] times a packed weight, plus bias."""
-    return _linear(x, packed, bias, "none", [], "")  # type: ignore[no-any-return]
+def worthwhile(dtype: torch.dtype, rows: int) -> bool:
+    """Whether our kernels beat torch's products here, for so many rows, and are as exact."""
+    return rows > 0 and next((ours for upto, ours in choices(dtype) if rows <= upto), False)
 
 
 @cache
-def worthwhile(dtype: torch.dtype) -> bool:
-    """Whether packed products of `dtype` are faster here than torch's, and as exact.
-
-    Measured once per process.
-    """
-    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if dtype not in ERRORS or not available:
-        return False
+def choices(dtype: torch.dtype) -> tuple[tuple[int, bool], ...]:
+    """(rows up to which this holds, whether our kernels are used): measured once per process."""
+    if not native.available(dtype):
+        return ()
     with torch.inference_mode():
         weight = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).to(dtype)
-        packed, ours, theirs = pack(weight), 0.0, 0.0
-        for rows in (1, 64):
-            x = weight[:rows]
-            exact, found = F.linear(x.double(), weight.double()), multiply(x, packed, None)
-            if (found - exact).norm() > ERRORS[dtype] * exact.norm():
-                return False
-            best = fastest(lambda x=x: multiply(x, packed, None),  # type: ignore[misc]
-                           lambda x=x: F.linear(x, weight))  # type: ignore[misc]
-            ours, theirs = ours + best[0], theirs + best[1]
-    return ours <= GAIN * theirs
+        weights = weight.repeat(4, 1, 1)  # more than the caches next to a core hold
+        return tuple((upto, _better(weights, rows)) for rows, upto in TRIED.items())
 
 
-def fastest(*works: Callable[[], object], runs: int = 12) -> list[float]:
+def _better(weights: Tensor, rows: int) -> bool:
+    """Whether our product of `rows` rows is as exact as it has to be, and clearly faster."""
+    weight, x, turn = weights[0], weights[0, :rows], itertools.cycle(weights)
+    exact, ours = F.linear(x.double(), weight.double()), native.linear(x, weight, None)
+    if not (ours - exact).norm() <= ERRORS[weight.dtype] * exact.norm():
+        return False
+    best = fastest(lambda: native.linear(x, next(turn), None), lambda: F.linear(x, next(turn)))
+    return best[0] <= GAIN * best[1]
+
+
+def fastest(*works: Callable[[], object], runs: int = 6) -> list[float]:
     """Seconds of the fastest of some runs of each, taken in turn."""
     best = [float("inf")] * len(works)
     for _ in range(runs):
@@ -126,3 +113,13 @@ def fastest(*works: Callable[[], object], runs: int = 12) -> list[float]:
             work()
             best[place] = min(best[place], time.perf_counter() - start)
     return best
+
+
+def describe() -> str:
+    """What was chosen, for `enfold env`."""
+    return "; ".join(f"{str(dtype).removeprefix('torch.')} {_told(dtype)}" for dtype in ERRORS)
+
+
+def _told(dtype: torch.dtype) -> str:
+    ours = [rows for (_, better), rows in zip(choices(dtype), TRIED, strict=False) if better]
+    return f"ours (measured at {', '.join(map(str, ours))} rows)" if ours else "torch"

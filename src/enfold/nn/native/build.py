@@ -27,8 +27,8 @@ BF16 = f"{AVX512} -mavx512vnni -mavx512bf16"
 AMX = f"{BF16} -mamx-tile -mamx-bf16 -mamx-int8"
 X86 = {"amx": AMX, "avx512bf16": BF16, "avx512": AVX512, "avx2": AVX2, "base": ""}
 LEVELS: dict[str, str] = X86 if platform.machine() in ("x86_64", "AMD64") else {"base": ""}
-FLAGS = ("-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -Wall -Wextra "
-         "-Wno-uninitialized -Wno-maybe-uninitialized")  # GCC's own intrinsics set these two off
+FLAGS = ("-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -Wall "
+         "-Wextra -Wno-uninitialized -Wno-maybe-uninitialized")  # set off by GCC's own headers
 PROBE = "probe.cpp"  # asks the processor what it has: compiled without a level's instructions
 
 

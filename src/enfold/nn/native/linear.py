@@ -91,13 +91,13 @@ def joined(weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Callab
     parts = (Weight * count)(*map(Weight.of, weights, biases))
     held, place, total = (tuple(weights), tuple(biases), parts), ctypes.addressof(parts), sum(sizes)
 
-    def run(x: Tensor, held: object = held) -> list[Tensor]:
+    def run(x: Tensor, held: Any = held) -> list[Tensor]:  # held: keeps the tensors
         if not x.is_contiguous():
             x = x.contiguous()
         rows, before = x.numel() // width, x.shape[:-1]
         y = x.new_empty(rows * total)
         call(place, count, x.data_ptr(), rows, width, width, y.data_ptr(), torch.get_num_threads())
-        return [part.view(*before, size) for part, size
-                in zip(y.split([rows * size for size in sizes]), sizes, strict=True)]
+        parts = torch.split(y, [rows * size for size in sizes])
+        return [part.view(*before, size) for part, size in zip(parts, sizes, strict=True)]
 
     return run
