@@ -127,7 +127,7 @@ class Cache:
         """Keep the batch rows `index` [B'], in that order, repeats allowed (beams, expansion)."""
         for state in self.states:
             state.reorder(index, self.length)
-        self.cross = [held and (held[0].index_select(0, index), held[1].index_select(0, index))
+        self.cross = [held and (_picked(held[0], index), _picked(held[1], index))
                       for held in self.cross]
 
     def crop(self, length: int) -> None:
@@ -149,8 +149,13 @@ class Cache:
 def _rows(x: Tensor, index: Tensor, length: int) -> Tensor:
     """Rows of x [B, K, capacity, D]; what lies past `length` is not copied."""
     chosen = x.new_empty(index.shape[0], *x.shape[1:])
-    chosen[:, :, :length] = x[:, :, :length].index_select(0, index)
+    chosen[:, :, :length] = _picked(x[:, :, :length], index)
     return chosen
+
+
+def _picked(x: Tensor, index: Tensor) -> Tensor:
+    """Rows of x; layers may be on several devices, the index is on one."""
+    return x.index_select(0, index.to(x.device))
 
 
 def as_cache(past: Any) -> Cache:
