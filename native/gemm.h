@@ -10,11 +10,17 @@ namespace enfold {
 
 constexpr int64_t ROOM = 1 << 20;  // bytes of packed activations: they should stay in a cache
 
+// Weights as they lie in memory.
+struct Stored {
+    const Weight& operator()(const Weight& weight, int64_t, int64_t) const { return weight; }
+};
+
 // y = x W^T for every weight.  prepare(first, rows, granules, to) writes rows of activations as
-// granules, zeros up to a multiple of 16 of them.
-template <class D, class Out, class Prepare>
+// granules, zeros up to a multiple of 16 of them.  source(weight, row, rows) gives a weight that has
+// these rows of another, for what is stored in fewer bits.
+template <class D, class Out, class Prepare, class Source = Stored>
 void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, int64_t k,
-          const Out& out, int threads) {
+          const Out& out, int threads, const Source& source = {}) {
     static thread_local Scratch rows_scratch, packed_scratch;
 #if ENFOLD_AMX
     constexpr bool AMX = !std::is_same<D, Wide<float>>::value && !std::is_same<D, Wide<f16>>::value;
@@ -31,7 +37,8 @@ void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, i
         float* packed = packed_scratch.get<float>(round_up(some, WIDE) * granules);
         pack(x, prepare.pitch(granules), some, granules, packed, threads);
         panels(weights, count, AMX ? 32 : ROWS, threads,
-               [&](const Weight& weight, int64_t row, int64_t rows, int64_t before) {
+               [&](const Weight& given, int64_t row, int64_t rows, int64_t before) {
+                   const Weight& weight = source(given, row, rows);
 #if ENFOLD_AMX
                    if constexpr (AMX) {
                        amx_panel<typename D::W>(weight, row, int(rows), packed, granules, some, k,

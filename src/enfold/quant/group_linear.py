@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from enfold.nn.linear import Kernel
+from enfold.nn.native.groups import KINDS, GroupWeight
+from enfold.nn.native.linear import observed
 from enfold.nn.quantized import QuantizedLinear
 from enfold.quant import layouts
 from enfold.quant.bits import pack
@@ -46,6 +49,7 @@ class GroupLinear(QuantizedLinear):
     zeros: Tensor | None
     group: Tensor | None  # the group of each input, of files that have sorted them
     order: Tensor | None  # the inputs in the order of storage, where that is not their own
+    _view: GroupWeight | None = None
 
     def __init__(self, linear: nn.Linear, scheme: Scheme, path: str,
                  held: Collection[str] = ()) -> None:
@@ -96,8 +100,24 @@ class GroupLinear(QuantizedLinear):
         self.hold(encode(weight, scheme.bits, scales, zeros, scheme.symmetric, group))
 
     def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
-        weight = self._stored().dequantize(dtype or self.scales.dtype)
+        dtype, native = dtype or self.scales.dtype, self._native(dtype or self.scales.dtype)
+        weight = native.decode(dtype) if native else self._stored().dequantize(dtype)
         return weight if self.order is None else weight[:, torch.argsort(self.order)]
+
+    def multiply(self, x: Tensor) -> Tensor:
+        native = self._native(x.dtype)
+        if native is None or x.numel() == 0:
+            return super().multiply(x)
+        return native.linear(x if self.order is None else x[..., self.order],
+                             self._bias(x.dtype))
+
+    def kernel(self, dtype: torch.dtype) -> Kernel:
+        native, order, bias = self._native(dtype), self.order, self._bias(dtype)
+        if native is None:
+            return self.multiply
+        if order is not None:
+            return lambda x: native.linear(x[..., order], bias)
+        return lambda x: native.linear(x, bias)
 
     def describe(self) -> str:
         scheme = self.scheme
@@ -126,6 +146,22 @@ class GroupLinear(QuantizedLinear):
             held = Groups(held.bits, held.inputs, pack(values, held.bits), held.scales, held.zeros,
                           self.group)
         return held
+
+    def _native(self, dtype: torch.dtype) -> GroupWeight | None:
+        """The kernels' view of the weight, None where torch has to do the work."""
+        packed, scales, zeros = self.packed, self.scales, self.zeros
+        given = (self.scheme.bits, self.in_features, packed, scales, zeros)
+        plain = self.order is not None or self.group is None
+        if dtype not in KINDS or not plain or torch.compiler.is_compiling() or observed():
+            return None
+        held = self._view
+        if held is None or held.tensors[0] is not packed or held.tensors[1] is not scales:
+            held = GroupWeight(*given) if GroupWeight.fits(*given) else None
+            self.__dict__["_view"] = held
+        return held
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_view"}
 
     def _stored(self) -> Groups:
         return Groups(self.scheme.bits, self.in_features, self.packed, self.scales, self.zeros,

@@ -1,0 +1,122 @@
+// Products with weights in groups: few rows as products of bytes, many through the weight's numbers,
+// made for a panel of rows at a time, which stay in a cache.
+//
+// M rows, I in, O out, B blocks
+#include "gemm.h"
+#include "groups_dot.h"
+#include "rows.h"
+
+namespace enfold {
+namespace {
+
+// Memory of a call: inputs as bytes, their scales and sums.
+template <class T>
+Inputs* quantized(const T* x, int64_t rows, const Groups& w, int64_t width, int threads) {
+    static thread_local Scratch memory, table;
+    const int64_t padded = round_up(w.inputs, CHUNK), one = padded + 8 * width;
+    auto* bytes = memory.get<uint8_t>(rows * one);
+    auto* found = table.get<Inputs>(rows);
+    parallel(rows, 4, threads, [&](int64_t begin, int64_t end) {
+        for (int64_t m = begin; m < end; m++) {
+            uint8_t* p = bytes + m * one;
+            std::memset(p, 0, size_t(one));
+            found[m] = {(int8_t*)p, (float*)(p + padded), (float*)(p + padded) + width};
+            quantize_row(x + m * w.inputs, w.inputs, w.bits, found[m]);
+        }
+    });
+    return found;
+}
+
+// Memory of a thread: the scales of a row of q, and their products with those of x by blocks.
+struct Products {
+    float *wide, *both[AT_ONCE], sums[AT_ONCE];
+    F off[AT_ONCE];
+    Products(const Groups& w, int64_t width) {
+        static thread_local Scratch memory;
+        const int64_t groups = round_up(w.groups + 32, 16), count = groups + AT_ONCE * width;
+        float* p = memory.get<float>(count);
+        std::memset(p, 0, size_t(count) * 4);
+        wide = p, p += groups;
+        for (float*& each : both) each = p, p += width;
+    }
+};
+
+template <class T>
+void few(const Groups& w, const T* x, const Spread& spread, const T* bias, T* y, int64_t rows,
+         int threads) {
+    const int64_t width = round_up(spread.blocks + 16, 16), part = w.outputs / (4 * threads) + 1;
+    const Inputs* xs = quantized(x, rows, w, width, threads);
+    parallel(w.outputs, part < 64 ? part : 64, threads, [&](int64_t begin, int64_t end) {
+        Products held(w, width);
+        for (int64_t o = begin; o < end; o++) {
+            scales_of(w, o, held.wide);
+            const float more = bias ? to_float(bias[o]) : 0;
+            for (int64_t m = 0; m < rows; m += AT_ONCE) {
+                const int some = int(rows - m < AT_ONCE ? rows - m : AT_ONCE);
+                combine(w, o, spread, held.wide, xs + m, some, held.both, held.off);
+                (w.bits == 4 ? some_dots<4> : some_dots<8>)(some, w.q + o * w.row, w.inputs, xs + m,
+                                                            held.both, held.off, held.sums);
+                for (int n = 0; n < some; n++)
+                    from_float(y + (m + n) * w.outputs + o, held.sums[n] + more);
+            }
+        }
+    });
+}
+
+template <class T> void decode(const Groups& w, T* to, int64_t first, int64_t rows, int64_t pitch) {
+    static thread_local Scratch memory;
+    auto* wide = memory.get<float>(w.groups + LANES);
+    for (int64_t r = 0; r < rows; r++) {
+        scales_of(w, first + r, wide);
+        numbers(w, first + r, wide, to + r * pitch);
+    }
+}
+
+// Rows of a weight in groups as numbers, in memory of the thread that asks.
+template <class T> struct Decoded {
+    const Groups& w;
+    Weight operator()(const Weight& weight, int64_t row, int64_t rows) const {
+        static thread_local Scratch memory;
+        T* to = memory.get<T>(rows * weight.stride);
+        decode(w, to, row, rows, weight.stride);
+        const auto before = uintptr_t(row * weight.stride) * sizeof(T);  // rows keep their numbers
+        return {(const void*)(uintptr_t(to) - before), weight.bias, nullptr, weight.rows, weight.stride};
+    }
+};
+
+template <class D, class T>
+void many(const Groups& w, const T* x, const T* bias, T* y, int64_t rows, int threads) {
+    const Weight weight{nullptr, bias, nullptr, w.outputs, w.inputs};
+    gemm<D>(&weight, 1, Rows<T, typename D::X>{x, w.inputs, w.inputs, threads}, rows, w.inputs,
+            Floats<T>{y, rows}, threads, Decoded<T>{w});
+}
+
+}  // namespace
+}  // namespace enfold
+
+using namespace enfold;
+
+// y [M, O] = x [M, I] times the weight, plus bias [O] or null; up to `most` rows as bytes.
+// group [B], run: see Spread.
+#define GROUPS_LINEAR(NAME, WAY, TYPE)                                                           \
+    ENFOLD void NAME(const Groups* w, const TYPE* x, const int32_t* group, int run,               \
+                     const TYPE* bias, TYPE* y, int64_t rows, int64_t most, int threads) {        \
+        const Spread spread{group, (w->inputs + BLOCK - 1) / BLOCK, run};                         \
+        if (rows <= most) few(*w, x, spread, bias, y, rows, threads);                            \
+        else many<WAY>(*w, x, bias, y, rows, threads);                                           \
+    }
+
+GROUPS_LINEAR(enfold_groups_f32, Wide<float>, float)
+GROUPS_LINEAR(enfold_groups_bf16, Bf16, bf16)
+GROUPS_LINEAR(enfold_groups_f16, Wide<f16>, f16)
+
+// The weight's numbers [O, I]: kind 0 fp32, 1 bf16, 2 fp16, rounded to the nearest.
+ENFOLD void enfold_groups_decode(const Groups* w, void* to, int kind, int threads) {
+    const int64_t grain = 16384 / (w->inputs + 1) + 1;
+    parallel(w->outputs, grain, threads, [&](int64_t begin, int64_t end) {
+        const int64_t at = begin * w->inputs;
+        if (kind == 0) decode(*w, static_cast<float*>(to) + at, begin, end - begin, w->inputs);
+        else if (kind == 1) decode(*w, static_cast<bf16*>(to) + at, begin, end - begin, w->inputs);
+        else decode(*w, static_cast<f16*>(to) + at, begin, end - begin, w->inputs);
+    });
+}

@@ -1,0 +1,99 @@
+// Weights of 4 or 8 bits in groups of inputs, and their numbers.
+//
+//     weight[o, i] = (q[o, i] - zero[o, g]) * scale[o, g]        g = i / (I / G)
+//
+// Rows of q are `row` bytes apart; of 4 bits the inputs with an even place are in the low halves.
+//
+// I in, O out, G groups
+#pragma once
+
+#include "scratch.h"
+#include "vec.h"
+
+namespace enfold {
+
+struct Groups {            // mirrored by `Groups` in src/enfold/nn/native/groups.py
+    const uint8_t* q;
+    const void* scales;    // [O, G]: kind 0 fp32, 1 bf16, 2 fp16
+    const uint8_t* zeros;  // [O, G], or null for the middle
+    int64_t outputs, inputs, groups, row;
+    int32_t bits, kind;
+
+    int64_t size() const { return inputs / groups; }
+    float middle() const { return float(1 << (bits - 1)); }
+};
+
+template <class T> void widen_all(const T* x, int64_t count, float* to) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(to + i, load(x + i));
+    for (; i < count; i++) to[i] = to_float(x[i]);
+}
+
+// The scales of a row as fp32.
+inline void scales_of(const Groups& w, int64_t row, float* to) {
+    const int64_t at = row * w.groups;
+    if (w.kind == 0) widen_all(static_cast<const float*>(w.scales) + at, w.groups, to);
+    else if (w.kind == 1) widen_all(static_cast<const bf16*>(w.scales) + at, w.groups, to);
+    else widen_all(static_cast<const f16*>(w.scales) + at, w.groups, to);
+}
+
+// Sixteen numbers of four bits as bf16, picked by a table; returns how many inputs are done.
+inline int64_t by_table(const uint8_t* q, int64_t from, int64_t to, float zero, float scale, bf16* y) {
+    int64_t i = from;
+#if ENFOLD_BF16
+    if (from % 2 || to - from < 32) return i;
+    const __m512i place = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512 numbers = _mm512_mul_ps(
+        _mm512_sub_ps(_mm512_cvtepi32_ps(place), _mm512_set1_ps(zero)), _mm512_set1_ps(scale));
+    const __m512i table = _mm512_broadcast_i64x4((__m256i)_mm512_cvtneps_pbh(numbers));
+    for (; i + 32 <= to; i += 32) {
+        __m512i b = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)(q + i / 2)));
+        b = _mm512_and_si512(_mm512_or_si512(b, _mm512_slli_epi32(b, 12)),
+                             _mm512_set1_epi32(0x000f000f));
+        _mm512_storeu_si512(y + i, _mm512_permutexvar_epi16(b, table));
+    }
+#else
+    (void)q, (void)to, (void)zero, (void)scale, (void)y;
+#endif
+    return i;
+}
+template <class T> int64_t by_table(const uint8_t*, int64_t from, int64_t, float, float, T*) {
+    return from;
+}
+
+// The first LANES of bytes as fp32.
+#if ENFOLD_AVX512
+inline F bytes(const uint8_t* q) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)q)));
+}
+#else
+inline F bytes(const uint8_t* q) {
+    float each[LANES];
+    for (int i = 0; i < LANES; i++) each[i] = q[i];
+    return load(each);
+}
+#endif
+
+// The numbers of a row.  scales: those of the row.
+template <class T> void numbers(const Groups& w, int64_t row, const float* scales, T* to) {
+    const uint8_t* q = w.q + row * w.row;
+    const int64_t size = w.size();
+    for (int64_t g = 0; g < w.groups; g++) {
+        const float scale = scales[g];
+        const float zero = w.zeros ? float(w.zeros[row * w.groups + g]) : w.middle();
+        int64_t i = g * size;
+        const int64_t last = i + size;
+        if (w.bits == 4) {
+            i = by_table(q, i, last, zero, scale, to);
+        } else {
+            const F s = set1(scale), z = set1(-zero);
+            for (; i + LANES <= last; i += LANES) store(to + i, mul(add(bytes(q + i), z), s));
+        }
+        for (; i < last; i++) {
+            const int value = w.bits == 8 ? q[i] : (q[i / 2] >> (4 * (i & 1))) & 15;
+            from_float(to + i, (float(value) - zero) * scale);
+        }
+    }
+}
+
+}  // namespace enfold

@@ -1,0 +1,104 @@
+"""Weights in groups against fp64, at every level of this machine."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enfold.nn.native.groups import GroupWeight
+from enfold.nn.native.library import levels, using
+from enfold.quant.groups import Groups, quantize
+
+EXACT = {torch.float32: 2e-6, torch.bfloat16: 5e-3, torch.float16: 8e-4}
+shapes = st.tuples(st.integers(1, 40), st.sampled_from([(32, 32), (64, 64), (96, 32), (160, -1),
+                                                        (256, 128), (384, 96), (512, 256),
+                                                        (1056, 32), (46, -1)]))
+
+
+def made(outputs: int, inputs: int, size: int, bits: int, symmetric: bool, scale: torch.dtype,
+         seed: int) -> Groups:
+    torch.manual_seed(seed)
+    return quantize(torch.randn(outputs, inputs), bits, size, symmetric, scale)
+
+
+def native(held: Groups) -> GroupWeight:
+    given = (held.bits, held.inputs, held.packed, held.scales, held.zeros)
+    assert GroupWeight.fits(*given)
+    return GroupWeight(*given)
+
+
+def whole_numbers(rows: int, inputs: int) -> torch.Tensor:
+    """Inputs that rounding to int8 leaves as they are: each block has a 127."""
+    x = torch.randint(-127, 128, (rows, inputs)).float()
+    x[:, ::32] = 127
+    return x / 128
+
+
+def reference(x: torch.Tensor, held: Groups, bias: torch.Tensor | None) -> torch.Tensor:
+    y = x.double() @ held.dequantize(torch.float32).double().t()
+    return y if bias is None else y + bias.double()
+
+
+@pytest.mark.parametrize("level", levels())
+@settings(deadline=None, max_examples=25)
+@given(shape=shapes, bits=st.sampled_from([4, 8]), symmetric=st.booleans(),
+       scale=st.sampled_from(list(EXACT)), dtype=st.sampled_from(list(EXACT)),
+       rows=st.integers(1, 6), biased=st.booleans(), seed=st.integers(0, 99))
+def test_few_rows(level, shape, bits, symmetric, scale, dtype, rows, biased, seed):
+    outputs, (inputs, size) = shape
+    held = made(outputs, inputs, size, bits, symmetric, scale, seed)
+    x = whole_numbers(rows, inputs).to(dtype)
+    bias = torch.randn(outputs).to(dtype) if biased else None
+    with using(level):
+        found = native(held).linear(x, bias, few=rows)
+    expected = reference(x, held, bias)
+    assert found.dtype == dtype
+    assert (found - expected).abs().max() <= EXACT[dtype] * expected.abs().max() + 1e-5
+
+
+@pytest.mark.parametrize("level", levels())
+@settings(deadline=None, max_examples=15)
+@given(shape=shapes, bits=st.sampled_from([4, 8]), symmetric=st.booleans(),
+       dtype=st.sampled_from(list(EXACT)), rows=st.integers(1, 40), seed=st.integers(0, 99))
+def test_many_rows(level, shape, bits, symmetric, dtype, rows, seed):
+    outputs, (inputs, size) = shape
+    held = made(outputs, inputs, size, bits, symmetric, torch.bfloat16, seed)
+    x, bias = torch.randn(rows, inputs).to(dtype), torch.randn(outputs).to(dtype)
+    with using(level):
+        found = native(held).linear(x, bias, few=0)
+    expected = reference(x, held, bias)
+    assert (found - expected).norm() <= EXACT[dtype] * expected.norm()
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("dtype", list(EXACT))
+@pytest.mark.parametrize(("bits", "size", "symmetric"), [(4, 32, True), (4, 128, False),
+                                                         (8, 64, True), (8, -1, False)])
+def test_numbers_are_those_of_torch(level, dtype, bits, size, symmetric):
+    held = made(9, 256, size, bits, symmetric, torch.float16, 0)
+    with using(level):
+        assert torch.equal(native(held).decode(dtype), held.dequantize(dtype))
+
+
+@pytest.mark.parametrize("level", levels())
+def test_rounded_inputs_stay_near(level):
+    held = made(64, 512, 128, 4, True, torch.bfloat16, 0)
+    x = torch.randn(3, 512)
+    x[:, 7] *= 50  # an outlier spoils its own block of 32 only
+    with using(level):
+        found = native(held).linear(x, None)
+    expected = reference(x, held, None)
+    assert (found - expected).norm() < 0.01 * expected.norm()
+
+
+def test_zeros_in():
+    held = made(8, 64, 32, 4, False, torch.float32, 0)
+    assert not native(held).linear(torch.zeros(2, 64), None).any()
+
+
+@pytest.mark.parametrize(("bits", "inputs", "size"), [(3, 96, 32), (4, 48, 16), (2, 64, 32)])
+def test_what_has_no_kernel(bits, inputs, size):
+    held = made(4, inputs, size, bits, True, torch.float32, 0)
+    assert not GroupWeight.fits(bits, inputs, held.packed, held.scales, held.zeros)
