@@ -26,10 +26,12 @@ HEAD = """
 import os, signal, sys, time
 import enfold.data as data
 from enfold.data.executor import process, run
+from enfold.data.plan import parallel
 data.disable_progress_bars()
 data.disable_caching()
 if {forced}:
-    run._SETTLED = run._WORTH = run._WORTH_WARM = -1.0
+    run._SETTLED = run._WORTH = run._WORTH_STEM = run._WORTH_WARM = parallel._BELIEVED = -1.0
+    parallel._BEGIN = 1
 
 def mapped(rows, number, function=None):
     ds = data.Dataset.from_dict({{"x": list(range(rows))}})

@@ -15,16 +15,21 @@ from enfold.data.executor.process import pool
 
 
 def children() -> list[int]:
-    """Processes started by this one that still run; those that ended are not counted."""
-    found = []
+    """Processes started by this one, and by those, that still run."""
+    parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             state, parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[:2]
         except OSError:  # gone meanwhile
             continue
-        if int(parent) == os.getpid() and state != "Z":
-            found.append(int(folder.name))
-    return found
+        if state != "Z":
+            parents[int(folder.name)] = int(parent)
+    found, grown = {os.getpid()}, True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        grown = bool(more)
+        found |= more
+    return sorted(found - {os.getpid()})
 
 
 @pytest.fixture

@@ -153,6 +153,25 @@ def test_the_next_run_is_whole(go, soon) -> None:
         assert go(lambda x: x) == list(range(8))
 
 
+def test_the_stem_killed_ends_the_run_and_the_next_is_whole(go, soon) -> None:
+    def run(x: int) -> int:
+        if x == 3:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(30)
+        return x
+
+    with pytest.raises(WorkerError, match="worker process"):
+        go(run)
+    assert go(lambda x: x) == list(range(8))
+
+
+def test_an_interpreter_that_cannot_start_is_named(go, soon, monkeypatch) -> None:
+    pool.close()
+    monkeypatch.setattr(sys, "executable", "/bin/cat")
+    with pytest.raises(WorkerError, match=r"can't be started: /bin/cat ended(.|\n)*invalid option"):
+        go(lambda x: x)
+
+
 def test_an_idle_worker_that_was_killed_is_not_used(go, soon) -> None:
     pids = set(go(lambda x: (time.sleep(0.1), os.getpid())[1], range(4)))
     for pid in pids:

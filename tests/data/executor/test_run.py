@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -166,7 +167,7 @@ def test_surroundings_are_handed_over(go, tmp_path, monkeypatch: pytest.MonkeyPa
 
 def test_workers_load_only_what_the_job_needs(go) -> None:
     pool.close()
-    watched = ("torch", "pandas", "tqdm", "numpy", "pyarrow", "enfold.data.executor.run")
+    watched = ("torch", "pandas", "tqdm", "numpy", "pyarrow", "transformers")
     loaded = go(lambda _: [name for name in watched if name in sys.modules], [0, 1])
     assert loaded == [["numpy", "pyarrow"]] * 2
 
@@ -180,6 +181,38 @@ def test_idle_workers_are_used_again(go) -> None:
         assert not set(go(lambda _: os.getpid(), range(4))) & first
     finally:
         del os.environ["ENFOLD_TEST_VALUE"]
+
+
+def test_workers_draw_different_numbers(go) -> None:
+    pool.close()
+    drawn = go(lambda _: (time.sleep(0.1), random.random(), np.random.rand())[1:], [0, 1])
+    assert len({number for numbers in drawn for number in numbers}) == 4
+
+
+def test_pandas_is_noticed_when_a_function_imports_it(go) -> None:
+    def series(values):
+        before = "pandas" in sys.modules
+        plain = pa.array(values).null_count
+        import pandas
+
+        frame = pandas.DataFrame({"x": values})
+        return (before, plain, pa.array(frame["x"]).null_count,
+                pa.Table.from_pandas(frame).column("x").null_count)
+
+    pool.close()
+    assert go(series, [[1.0, float("nan")]] * 2) == [(False, 0, 1, 1)] * 2
+
+
+def test_runs_that_share_the_cores_otherwise_leave_each_other_alone(go, monkeypatch) -> None:
+    monkeypatch.setattr("enfold.data.executor.limits.cores", lambda: 6)
+    found: list[list[int]] = []
+    slow = threading.Thread(target=lambda: found.append(
+        go(lambda x: (time.sleep(0.1), x)[1], range(10))))
+    slow.start()
+    time.sleep(0.3)
+    assert go(lambda x: x, range(6), 3) == list(range(6))
+    slow.join(30)
+    assert found == [list(range(10))]
 
 
 def test_workers_that_imported_a_module_of_the_users_are_not(go, tmp_path, monkeypatch) -> None:

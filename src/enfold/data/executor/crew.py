@@ -159,4 +159,6 @@ class Crew:
             f"({faults.shown(self.tasks[worker.task])})")
         if worker.ready and worker.task is None:
             task = "between two tasks"
+        if not worker.process.pid:
+            raise faults.not_started(worker.process.trouble())
         raise faults.died(worker.process.pid, code, task, worker.stderr)

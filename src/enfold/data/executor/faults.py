@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,13 @@ def died(pid: int, code: int | None, task: str, stderr: str) -> WorkerError:
     return WorkerError(f"worker process {pid} {how} {task}. Expected it to work on until the data "
                        f"is done. Do: {hint}, or run with num_proc=None to meet the failure in "
                        f"this process.{said}")
+
+
+def not_started(said: str) -> WorkerError:
+    """The error where the process that starts workers ended."""
+    return WorkerError(f"worker processes can't be started: {sys.executable} ended. Expected it to "
+                       f"import enfold.data. Do: see what it wrote, or run with num_proc=None.\n"
+                       f"{said.rstrip()}")
 
 
 def _ending(code: int | None) -> tuple[str, str]:

@@ -1,29 +1,25 @@
 """A worker process as its parent holds it: started, given orders, listened to, kept for a while.
 
-Workers are fresh interpreters, not forks: no lock or thread of this process is copied into them in
-the middle of its work, and neither `__main__` nor any module of the user's is imported there.
+Workers are forks of the stem (see `stem`), not of this process: no lock or thread of this one is
+copied into them in the middle of its work, and neither `__main__` nor any module of the user's is
+imported there.
 """
 
 from __future__ import annotations
 
 import atexit
 import codecs
-import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
 from typing import IO, Any
 
 from enfold.data.executor import frames
-from enfold.data.executor.limits import environment
+from enfold.data.executor.nursery import nursery, surroundings
 from enfold.data.executor.worker import IDLE
 
-_PATH = "ENFOLD_WORKER_PATH"
-_BOOT = (f"import json, os, sys; sys.path[:] = json.loads(os.environ.pop({_PATH!r})); "
-         "from enfold.data.executor.worker import main; main(*map(int, sys.argv[1:]))")
 _TAIL = 4000  # characters of stderr that are kept for the error of a worker that dies
 _MARGIN = 3.0  # seconds before its own end in which an idle worker gets no order any more
 
@@ -40,20 +36,22 @@ class Worker:
         self.key = surroundings(threads)
         self.link, theirs = socket.socketpair()
         life, self._life = os.pipe()
+        pipes = [os.pipe(), os.pipe()]
+        given = [theirs.fileno(), life, *(end for _, end in pipes)]
+        self.outputs: list[tuple[IO[bytes], Any]] = []
+        for end, _ in pipes:
+            os.set_blocking(end, False)
+            self.outputs.append((open(end, "rb", buffering=0),  # noqa: SIM115 - closed by `close`
+                                 codecs.getincrementaldecoder("utf-8")("replace")))
         try:
-            self.process = _start([theirs.fileno(), life], threads)
+            self.process = nursery.fork(given, threads)
         except BaseException:
-            self.link.close()
-            os.close(self._life)
+            self._disconnect()
             raise
         finally:
             theirs.close()
-            os.close(life)
-        self.outputs: list[tuple[IO[bytes], Any]] = []
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            os.set_blocking(stream.fileno(), False)
-            self.outputs.append((stream, codecs.getincrementaldecoder("utf-8")("replace")))
+            for end in given[1:]:
+                os.close(end)
 
     def order(self, rank: int, job: int, lane: int) -> None:
         """Have it run the job of one file descriptor on the tasks of another."""
@@ -72,7 +70,7 @@ class Worker:
             except BlockingIOError:
                 return True
             text = decoder.decode(read, final=not read)
-            error = stream is self.process.stderr
+            error = stream is self.outputs[1][0]
             if error:
                 self.stderr = (self.stderr + text)[-_TAIL:]
             target = sys.stderr if error else sys.stdout
@@ -84,43 +82,24 @@ class Worker:
 
     def kill(self) -> None:
         """End it; `close` waits for that."""
-        if self.process.returncode is None:
-            self.process.kill()
+        self.process.kill()
 
     def close(self) -> None:
         """Close what connects to it and wait for its end; kill it before."""
+        self._disconnect()
+        self.process.wait()
+        self.process.close()
+
+    def forget(self) -> None:
+        """In a fork of this process: it is the parent's."""
+        self._disconnect()
+        self.process.close()
+
+    def _disconnect(self) -> None:
         self.link.close()
         os.close(self._life)
         for stream, _ in self.outputs:
             stream.close()
-        self.process.wait()
-
-    def forget(self) -> None:
-        """In a fork of this process: it is the parent's."""
-        self.link.close()
-        os.close(self._life)
-        self.process.returncode = 0
-
-
-def _start(descriptors: list[int], threads: int) -> subprocess.Popen[bytes]:
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    safe = [] if "-P" in flags or "-I" in flags else ["-P"]  # nothing is imported from the cwd
-    numbers = [str(number) for number in (*descriptors, os.getpid(), threads)]
-    path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
-    return subprocess.Popen(
-        [sys.executable, *flags, *safe, "-c", _BOOT, *numbers], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=descriptors,
-        env=environment(threads) | {_PATH: path})
-
-
-def surroundings(threads: int) -> Any:
-    """What a worker has from its parent: one is used again where nothing of it has changed."""
-    try:
-        folder = os.getcwd()
-    except OSError:  # removed
-        folder = ""
-    names = [entry for entry in sys.path if isinstance(entry, str)]
-    return sys.executable, os.getpid(), threads, folder, names, environment(threads)
 
 
 class _Pool:
@@ -155,9 +134,11 @@ class _Pool:
             self.idle.append(worker)
 
     def close(self) -> None:
+        """End all that wait, and what starts new ones."""
         with self.lock:
             workers, self.idle = self.idle, []
         dismiss(workers)
+        nursery.close()
 
     def forget(self) -> None:
         """In a fork: the lock may be held by a thread that is not there."""
@@ -165,6 +146,7 @@ class _Pool:
         workers, self.idle = self.idle, []
         for worker in workers:
             worker.forget()
+        nursery.forget()
 
 
 def _usable(worker: Worker, key: Any) -> bool:

@@ -17,12 +17,14 @@ from enfold.data.executor import worker
 from enfold.data.executor.crew import Crew
 from enfold.data.executor.lanes import Lane
 from enfold.data.executor.limits import cores, share
+from enfold.data.executor.nursery import nursery
 from enfold.data.executor.process import pool
 
 _SETTLED = 0.05  # seconds after which the time per task is believed
 _UNKNOWN = 0.25  # seconds after which a first task that is not done yet counts as long
 _START_UP = 0.3  # seconds that a worker takes to start, about
 _WORTH = 0.8  # seconds of work left that are worth the start of a worker
+_WORTH_STEM = 0.1  # ... of one that only has to be forked
 _WORTH_WARM = 0.02  # ... that are worth the use of one that is there
 _LONG = 1.5  # seconds of work expected for which all workers are started at once
 _PUMP = 0.05  # seconds between two looks at the workers from within a task
@@ -88,7 +90,13 @@ def worth(num_proc: int) -> float:
     if not _can_start():
         return float("inf")
     busy = max(1.0, os.getloadavg()[0] / cores())
-    return busy * (_WORTH_WARM if pool.warm(share(num_proc)) else _WORTH)
+    return busy * _worth(share(num_proc))
+
+
+def _worth(threads: int) -> float:
+    if pool.warm(threads):
+        return _WORTH_WARM
+    return _WORTH_STEM if nursery.warm(threads) else _WORTH
 
 
 def _ignore(rows: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import gc
-import io
 import mmap
 import os
 import pickle
@@ -37,9 +36,6 @@ def main(link: int, life: int, parent: int, threads: int) -> None:
     inside = True
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the parent's to handle
     faulthandler.enable()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     threading.Thread(target=_follow, args=(life, parent), daemon=True).start()
     limit_threads(threads)
     own = set(sys.modules)
