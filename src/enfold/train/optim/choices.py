@@ -14,6 +14,7 @@ from enfold.train.arguments.names import OptimizerNames as Names
 from enfold.train.optim import moments, schedule_free
 from enfold.train.optim.adafactor import Adafactor
 from enfold.train.optim.muon import Muon
+from enfold.train.optim.quick import light
 
 if TYPE_CHECKING:
     from enfold.train.arguments import TrainingArguments
@@ -73,24 +74,25 @@ SLOW: Options = {
 }  # fmt: skip
 RMS: Options = {"alpha": float, "eps": float}
 
+_adamw = light(torch.optim.AdamW)
 _adamw8 = Choice(moments.AdamW, _adam, BITS, EIGHT)
 _ademamix = Choice(moments.AdEMAMix, _three_betas, SLOW)
 _ademamix8 = Choice(moments.AdEMAMix, _three_betas, SLOW | BITS, EIGHT)
 _lion = Choice(moments.Lion, _betas)
 _lion8 = Choice(moments.Lion, _betas, BITS, EIGHT)
 _rmsprop = Choice(
-    torch.optim.RMSprop,
+    light(torch.optim.RMSprop),
     options={"momentum": float, "alpha": float, "eps": float, "centered": true},
 )
 
 CHOICES: dict[Names, Choice] = {
-    Names.ADAMW_TORCH: Choice(torch.optim.AdamW, _adam),
-    Names.ADAMW_TORCH_FUSED: Choice(torch.optim.AdamW, _adam, fixed={"fused": True}),
+    Names.ADAMW_TORCH: Choice(_adamw, _adam),
+    Names.ADAMW_TORCH_FUSED: Choice(_adamw, _adam, fixed={"fused": True}),
     Names.ADAFACTOR: Choice(Adafactor, fixed={"scale_parameter": False, "relative_step": False}),
     Names.SGD: Choice(
-        torch.optim.SGD, options={"momentum": float, "dampening": float, "nesterov": true}
+        light(torch.optim.SGD), options={"momentum": float, "dampening": float, "nesterov": true}
     ),
-    Names.ADAGRAD: Choice(torch.optim.Adagrad, options={"lr_decay": float, "eps": float}),
+    Names.ADAGRAD: Choice(light(torch.optim.Adagrad), options={"lr_decay": float, "eps": float}),
     Names.RMSPROP: _rmsprop,
     Names.RMSPROP_BNB: Choice(moments.RMSprop, options=RMS),
     Names.RMSPROP_32BIT: Choice(moments.RMSprop, options=RMS),

@@ -75,7 +75,8 @@ class Batches(Core):
         drop = bool(args.dataloader_drop_last)
         if isinstance(dataset, IterableDataset) or not has_length(dataset):
             return StreamLoader(self._part(dataset), batch_size, collate, seed=self._data_seed(),
-                                drop_last=drop, **options)
+                                drop_last=drop, ranks=self.ranks if args.world_size > 1 else None,
+                                **options)
         sampler = (self._get_train_sampler if train else self._get_eval_sampler)(dataset)
         order = sampler if isinstance(sampler, Order) else Order(
             len(dataset), batch_size, seed=self._data_seed(), shuffle=False, sampler=sampler,

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import get_world_size, is_initialized
 
 from enfold.errors import EnfoldError
 from enfold.train.parallel.sharding import is_piece, is_sharded
@@ -30,6 +31,8 @@ def bad_gradient(model: nn.Module, step: int, norm: Tensor) -> NotFinite:
              if parameter.grad is not None and not _finite(parameter.grad)]
     where = f"{len(names)} weights have such, {names[-1]!r} nearest to the loss" if names else \
         "their squares overflow"
+    if is_initialized() and get_world_size() > 1:
+        where += "; they are the means over all ranks, of which another may say more"
     return NotFinite(f"the norm of the gradients of step {step} is {float(norm)}, expected a "
                      f"finite number: {where}. Nothing was changed by this step. Do: lower the "
                      "learning rate, or look for a square root or a logarithm of 0 in the loss")

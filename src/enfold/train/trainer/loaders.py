@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,13 +86,19 @@ class Seeded:
 
 
 class StreamLoader(DataLoader[Any]):
-    """Batches of a dataset that can only be read in turn."""
+    """Batches of a dataset that can only be read in turn.
+
+    ranks: where several read, each a part; one whose part has ended gives ghosts, batches that
+    must not count, until all have, because a step takes all of them.
+    """
 
     def __init__(self, dataset: Any, batch_size: int, collate: Callable[[list[Any]], Any], *,
-                 seed: int = 0, drop_last: bool = False, **options: Any) -> None:
+                 seed: int = 0, drop_last: bool = False, ranks: Any = None,
+                 **options: Any) -> None:
         self._source = _Marked(dataset, batch_size, collate, seed, drop_last)
         super().__init__(self._source, batch_size=None, **options)
         self._place: dict[str, Any] = {"batches": 0, "next": 0, "workers": {}}
+        self._ranks, self._ghost = ranks, False
 
     @property
     def rows(self) -> Any:
@@ -117,7 +123,8 @@ class StreamLoader(DataLoader[Any]):
         marks = super().__iter__()
         if self.num_workers:  # which have their copy of it now
             self._source.start = None
-        return self._unmarked(marks)
+        batches = self._unmarked(marks)
+        return batches if self._ranks is None else self._in_step(batches)
 
     def _unmarked(self, marks: Iterator[_Mark]) -> Iterator[Any]:
         for mark in marks:
@@ -128,9 +135,26 @@ class StreamLoader(DataLoader[Any]):
             self._place["next"] = (mark.worker + 1) % max(self.num_workers, 1)
             yield mark.batch
 
+    def _in_step(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """As many batches on every rank."""
+        last, ended = None, object()
+        while True:
+            batch = next(batches, ended)
+            self._ghost = batch is ended
+            own = torch.tensor([[not self._ghost, not self._ghost or last is not None]])
+            has, ready = self._ranks.gather(own.long()).bool().T
+            if not has.any():
+                return
+            if not ready.all():  # a rank that never had one takes another's
+                first = int(has.long().argmax())
+                lent = self._ranks.gather_object(batch if self._ranks.rank == first else None)
+                last = lent[first] if last is None else last
+            last = copy(last) if self._ghost else batch  # a copy: batches are told apart by id
+            yield last
+
     def is_ghost(self) -> bool:
-        """Never: a stream ends when it ends."""
-        return False
+        """Whether the batch given last must not count."""
+        return self._ghost
 
 
 class _Mark(NamedTuple):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, ConfigError, unknown_arguments
 from enfold.settings import set_seed
+from enfold.train.optim.quick import compiler_later
 from enfold.train.trainer import counting, hub, memory, metrics, search
 from enfold.train.trainer.batches import has_length
 from enfold.train.trainer.ends import leave
@@ -264,6 +265,8 @@ class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
         if args.torch_compile:
             model = torch.compile(model, backend=args.torch_compile_backend or "inductor",
                                   mode=args.torch_compile_mode)
+        else:
+            compiler_later()
         self.model_wrapped = self.ranks.wrap(model)
         self.create_optimizer_and_scheduler(plan.steps)
 
