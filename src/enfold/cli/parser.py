@@ -15,6 +15,7 @@ EXAMPLES = """\
   enfold info bert-base-uncased
   enfold train --example text-classification > recipe.yaml
   enfold train recipe.yaml --dry-run
+  enfold convert ./my-llm --to gguf --type q8_0 --out my-llm.gguf
   enfold plot ./my-run
   enfold cache prune --limit 50GB
   enfold launch --nproc-per-node 4 train.py --learning_rate 3e-5
@@ -77,6 +78,7 @@ def build() -> Parser:
         ("info", "what a model is: family, spec, parameters, memory, files", info),
         ("env", "versions, hardware, caches and settings, for a bug report", env),
         ("train", "a training run that a YAML or JSON file describes", train),
+        ("convert", "a checkpoint to GGUF for llama.cpp, or a GGUF file to safetensors", convert),
         ("plot", "loss and metric curves of a training run", plot),
         ("cache", "the results of maps and filters that are kept on disk", cache),
         ("launch", "a training script on several processes or machines (torchrun)", launch),
@@ -132,6 +134,22 @@ def train(parser: argparse.ArgumentParser) -> None:
                         help="load data and model, print rows, parameters and steps, and stop")
     parser.add_argument("--resume", action="store_true",
                         help="go on from the last checkpoint in the output")
+
+
+def convert(parser: argparse.ArgumentParser) -> None:
+    """enfold convert MODEL --to gguf | safetensors."""
+    parser.add_argument("model", metavar="MODEL",
+                        help="a folder, a repository of the Hub, or a GGUF file")
+    parser.add_argument("--to", required=True, choices=("gguf", "safetensors"), help="the format")
+    parser.add_argument("--type", choices=("f32", "f16", "bf16", "q8_0", "q4_0"), metavar="T",
+                        help="what matrices are stored as: f32, f16, bf16, and for GGUF q8_0, q4_0 "
+                             "(default: f16 for GGUF, as they are for safetensors)")
+    parser.add_argument("--out", "-o", metavar="PATH",
+                        help="the GGUF file, or the folder for safetensors (default: named after "
+                             "the model, in this folder)")
+    parser.add_argument("--gguf-file", metavar="NAME",
+                        help="the GGUF file of the folder or repository to convert")
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the repository")
 
 
 def plot(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -29,13 +29,14 @@ class Typed(NamedTuple):
 
 
 def write_gguf(path: str | os.PathLike[str], metadata: Mapping[str, Any],
-               tensors: Mapping[str, Tensor], kinds: Mapping[str, str]) -> None:
+               tensors: Mapping[str, Tensor], kinds: Mapping[str, str],
+               change: Callable[[str, Tensor], Tensor] = lambda name, tensor: tensor) -> None:
     """Write a GGUF file (version 3, little-endian), whole or not at all.
 
     metadata: booleans, integers (u32, or i32, u64, i64 where that is too small), floats (f32),
     text, and lists of one of them (integers as i32); Typed(number, value) to say otherwise.
-    kinds: "F32", "F16", "BF16", "Q8_0" or "Q4_0" for each tensor.  Memory holds one tensor and what
-    is made of it.
+    kinds: "F32", "F16", "BF16", "Q8_0" or "Q4_0" for each tensor.  change: what is done to a
+    tensor before it is written; its shape stays.  Memory holds what is made of one tensor.
     """
     path = Path(path)
     chosen = {name: _checked(name, tensor, kind_named(kinds[name]))
@@ -46,7 +47,7 @@ def write_gguf(path: str | os.PathLike[str], metadata: Mapping[str, Any],
             file.write(_header(metadata, tensors, chosen))
             for name, tensor in tensors.items():
                 _pad(file)
-                file.write(encode(tensor, chosen[name]))
+                file.write(encode(name, change(name, tensor), chosen[name]))
             _pad(file)
             file.flush()
             os.fsync(file.fileno())
@@ -57,12 +58,17 @@ def write_gguf(path: str | os.PathLike[str], metadata: Mapping[str, Any],
     sync_folder(path.parent)
 
 
-def encode(tensor: Tensor, kind: Kind) -> memoryview:
+def encode(name: str, tensor: Tensor, kind: Kind) -> memoryview:
     """A tensor's bytes in a kind."""
     import torch
 
     if kind.torch:
         made = tensor.detach().cpu().to(getattr(torch, kind.torch)).contiguous()
+        if kind.name == "F16" and tensor.dtype != made.dtype and bool(
+                (made.isinf() & ~tensor.detach().cpu().isinf()).any()):
+            raise CheckpointError(f"tensor {name!r} has values that F16 can't hold: they go up to "
+                                  f"{float(tensor.abs().max()):g}, expected below 65,520. Do: "
+                                  "convert to bf16")
     else:
         made = quantize(tensor, kind)
     return memoryview(made.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
