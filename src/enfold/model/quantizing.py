@@ -89,10 +89,8 @@ class QuantizedMixin(nn.Module):
 
 def stored_config(model: Any) -> dict[str, Any]:
     """config.json's `quantization_config`, which names the linear layers that are plain."""
-    values: dict[str, Any] = model.config.quantization_config.to_dict()
-    if values.get("llm_int8_skip_modules", "") is None:
-        values["llm_int8_skip_modules"] = [model.names.theirs(path) for path, _ in linears(model)]
-    return values
+    config: QuantizationConfig = model.config.quantization_config
+    return config.saved([model.names.theirs(path) for path, _ in linears(model)])
 
 
 def quantizing(config: Config, options: Any) -> Method | None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from enfold.errors import ConfigError
 from enfold.quant.config import QuantizationMethod
-from enfold.quant.gptq import NotedConfig
+from enfold.quant.gptq import CALIBRATE, NotedConfig
 from enfold.quant.group_linear import AwqLinear, Scheme
 
 VERSIONS = ("gemm", "gemv")
@@ -83,6 +83,8 @@ class Awq:
     def layer(self, path: str, linear: nn.Linear, held: Collection[str]) -> AwqLinear | None:
         """A quantized layer where the checkpoint has quantized tensors."""
         if {"qweight", "qzeros", "scales"}.isdisjoint(held):
+            if not self.config.stored:
+                raise NotImplementedError(CALIBRATE.format("AwqConfig", "awq"))
             return None
         return AwqLinear(linear, self.scheme, path, held)
 

@@ -81,6 +81,11 @@ class CompressedTensorsConfig(NotedConfig):
         del values["run_compressed"]
         return values
 
+    def saved(self, plain: list[str]) -> dict[str, Any]:
+        """As config.json has it; the layers left as they are are to be ignored."""
+        more = [name for name in plain if self.group(name) is not None]
+        return {**self.to_dict(), "ignore": [*self.ignore, *more]}
+
     def _has_usual(self) -> bool:
         return False
 

@@ -78,6 +78,10 @@ class QuantizationConfig:
         values = {name: _plain(getattr(self, name)) for name in self.DEFAULTS}
         return {"quant_method": str(self.quant_method), **values}
 
+    def saved(self, plain: list[str]) -> dict[str, Any]:
+        """What config.json of a model gets; plain: the names of linear layers left as they are."""
+        return self.to_dict()
+
     def to_diff_dict(self) -> dict[str, Any]:
         """The values that are not the default."""
         usual = type(self)().to_dict() if self._has_usual() else {}
@@ -182,6 +186,11 @@ class BitsAndBytesConfig(QuantizationConfig):
         if self.load_in_8bit:
             return "llm_int8"
         return self.bnb_4bit_quant_type if self.load_in_4bit else None
+
+    def saved(self, plain: list[str]) -> dict[str, Any]:
+        """All values; the layers left as they are by name."""
+        skip = plain if self.llm_int8_skip_modules is None else self.llm_int8_skip_modules
+        return {**self.to_dict(), "llm_int8_skip_modules": skip}
 
     def to_dict(self) -> dict[str, Any]:
         """All values, and those that transformers keeps under two names."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from enfold.errors import ConfigError
-from enfold.quant.compressed import matches
+from enfold.quant.bnb.method import skipped
 from enfold.quant.config import QuantizationMethod
 from enfold.quant.float8 import Float8Linear
 from enfold.quant.gptq import NotedConfig
@@ -67,6 +67,11 @@ class FineGrainedFP8Config(NotedConfig):
         size = self.weight_block_size
         return {**super().to_dict(), "weight_block_size": None if size is None else list(size)}
 
+    def saved(self, plain: list[str]) -> dict[str, Any]:
+        """All values; the layers left as they are by name."""
+        skip = plain if self.modules_to_not_convert is None else self.modules_to_not_convert
+        return {**self.to_dict(), "modules_to_not_convert": skip}
+
 
 class FineGrainedFP8:
     """Makes float8 layers of all but what is skipped."""
@@ -78,7 +83,7 @@ class FineGrainedFP8:
 
     def layer(self, path: str, linear: nn.Linear, held: Collection[str]) -> Float8Linear | None:
         """A float8 layer, or None for one that is skipped or that the checkpoint has in full."""
-        if matches(path, self.config.modules_to_not_convert or ()):
+        if skipped(path, self.config.modules_to_not_convert or ()):
             return None
         return Float8Linear(linear, self.stored, path, torch.float8_e4m3fn, "weight_scale_inv")
 

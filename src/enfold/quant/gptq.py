@@ -17,6 +17,8 @@ from enfold.quant.group_linear import GPTQLinear, Scheme
 
 FORMATS = {"gptq": 1, "gptq_v2": 2}
 BITS = (2, 3, 4, 8)
+CALIBRATE = ("{}: the checkpoint is not quantized, and it can't be calibrated while it is "
+             "loaded. Do: enfold quantize MODEL --method {} --text FILE --out DIR, and load DIR")
 
 
 class NotedConfig(QuantizationConfig):
@@ -148,6 +150,8 @@ class GPTQ:
     def layer(self, path: str, linear: nn.Linear, held: Collection[str]) -> GPTQLinear | None:
         """A quantized layer where the checkpoint has quantized tensors."""
         if {"qweight", "qzeros", "scales", "g_idx"}.isdisjoint(held):
+            if not self.config.stored:
+                raise NotImplementedError(CALIBRATE.format("GPTQConfig", "gptq"))
             return None
         return GPTQLinear(linear, self.config.scheme(path), path, held)
 

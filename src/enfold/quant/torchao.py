@@ -87,8 +87,10 @@ class TorchAoConfig(QuantizationConfig):
             weights = replace(weights, strategy="channel", group_size=None)
         elif self.group_size is not None:
             weights = replace(weights, strategy="group", group_size=self.group_size)
-        return CompressedTensorsConfig({"group_0": Group(("Linear",), weights, inputs)},
-                                       ignore=self.modules_to_not_convert)
+        skip = [rf"re:(?:.*\.)?{re.escape(name)}(?:\..*)?$"
+                for name in self.modules_to_not_convert or ()]
+        group = Group(("Linear",), weights, inputs)
+        return CompressedTensorsConfig({"group_0": group}, ignore=skip)
 
 
 def _of_object(given: Any, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:

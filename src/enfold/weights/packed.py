@@ -88,7 +88,7 @@ def inside(name: str, layers: Collection[str]) -> bool:
 
 def take_state(layer: QuantizedLinear, path: str, tensors: Mapping[str, Tensor]) -> None:
     """Put tensors of a state, plain or stored, into a layer."""
-    device = layer.tensors()["weight"].device if "weight" in layer.reads else None
+    device = next((tensor.device for tensor in layer.tensors().values()), None)
     moved = {name: tensor.detach().to(device, copy=True) for name, tensor in tensors.items()}
     if set(moved) == {"weight"} and moved["weight"].is_floating_point():
         layer.requantize(moved["weight"])
