@@ -1,8 +1,8 @@
 // What stands between the products of a transformer, each in one pass over its rows:
 //
-//     norm      y = norm(x) or x += h, y = norm(x); RMS and layer
+//     norm      y = norm(x), or s = x + h, y = norm(s); RMS and layer
 //     gate      y = act(g) * u or act(g)
-//     rotate    rotary positions on heads, in place
+//     rotate    rotary positions on heads
 //
 // Numbers are rounded to the dtype where separate operations of torch would round them.
 #include "api.h"
@@ -11,12 +11,11 @@
 #include "threads.h"
 
 struct NormArgs {
-  void* x;             // [rows, dim]
-  const void* added;   // [rows, dim] to be added to x in place; or null
+  const void *x, *added;      // [rows, dim]; added or null
   const void *weight, *bias;  // [dim]; or null
-  void* out;           // [rows, dim]
-  int64_t rows, dim, x_row, added_row, out_row;  // numbers from a row to the next
-  int32_t layer;       // 1: LayerNorm, 0: RMSNorm
+  void *sum, *out;            // [rows, dim]; sum, if there is something to add: may be x
+  int64_t rows, dim;
+  int32_t layer;  // 1: LayerNorm, 0: RMSNorm
   int32_t threads, dtype;
   float eps, offset;   // offset: added to the weight
 };
@@ -24,14 +23,15 @@ struct NormArgs {
 struct GateArgs {
   const void *gate, *up;  // [rows, dim]; up or null
   void* out;              // [rows, dim]
-  int64_t rows, dim, gate_row, up_row, out_row;
+  int64_t rows, dim;
   int32_t act, threads, dtype;
 };
 
 struct RotateArgs {
-  void* x;                             // [B, T, H, D]
-  const float *cos, *sin;              // [B or 1, T, R]
-  int64_t row, token, head, cos_row;   // numbers from one to the next
+  const void* x;           // [B, T, H, D]
+  void* out;               // [B, T, H, D], close together
+  const float *cos, *sin;  // [B or 1, T, R]
+  int64_t row, token, head, cos_row;  // numbers from one to the next
   int32_t batch, length, heads, dim, rotated, interleaved, threads, dtype;
 };
 
@@ -56,18 +56,20 @@ template <class Work> void by_rows(int64_t rows, int64_t dim, int threads, const
 // ---- norms --------------------------------------------------------------------------------------
 template <class T> void norm_row(const NormArgs& a, int64_t row) {
   int dim = int(a.dim);
-  T *x = (T*)a.x + row * a.x_row, *out = (T*)a.out + row * a.out_row;
-  const T *added = a.added ? (const T*)a.added + row * a.added_row : nullptr;
+  const T* x = (const T*)a.x + row * dim;
+  const T* added = a.added ? (const T*)a.added + row * dim : nullptr;
+  T *out = (T*)a.out + row * dim, *joint = added ? (T*)a.sum + row * dim : nullptr;
   V sum = {}, square = {};
   for (int d = 0; d < dim; d += W) {
     V v = load(x + d, dim - d);
     if (added) {
       v = as<T>(v + load(added + d, dim - d));
-      store(x + d, v, dim - d);
+      store(joint + d, v, dim - d);
     }
     sum += v;
     square = fma(v, v, square);
   }
+  if (added) x = joint;
   float mean = 0, spread = total(square) / dim;
   if (a.layer) {
     mean = total(sum) / dim;
@@ -128,10 +130,10 @@ template <int act> inline V activate(V x) {
 }
 
 template <class T, int act> void gate_row(const GateArgs& a, int64_t row) {
-  const T* gate = (const T*)a.gate + row * a.gate_row;
-  const T* up = a.up ? (const T*)a.up + row * a.up_row : nullptr;
-  T* out = (T*)a.out + row * a.out_row;
   int dim = int(a.dim);
+  const T* gate = (const T*)a.gate + row * dim;
+  const T* up = a.up ? (const T*)a.up + row * dim : nullptr;
+  T* out = (T*)a.out + row * dim;
   for (int d = 0; d < dim; d += W) {
     V v = activate<act>(load(gate + d, dim - d));
     store(out + d, up ? as<T>(v) * load(up + d, dim - d) : v, dim - d);
@@ -159,9 +161,12 @@ template <class T> void rotate_rows(const RotateArgs& a) {
     int64_t row = place / a.length, token = place % a.length;
     const float* cos = a.cos + row * a.cos_row + token * a.rotated;
     const float* sin = a.sin + row * a.cos_row + token * a.rotated;
-    for (int head = 0; head < a.heads; ++head)
-      rotate_head((T*)a.x + row * a.row + token * a.token + head * a.head, cos, sin, a.rotated,
-                  a.interleaved);
+    T* out = (T*)a.out + place * a.heads * a.dim;
+    for (int head = 0; head < a.heads; ++head, out += a.dim) {
+      const T* x = (const T*)a.x + row * a.row + token * a.token + head * a.head;
+      memcpy((void*)out, x, sizeof(T) * a.dim);
+      rotate_head(out, cos, sin, a.rotated, a.interleaved);
+    }
   });
 }
 

@@ -17,6 +17,9 @@ from enfold.nn.buckets import RelativeBias
 from enfold.nn.context import Context
 from enfold.nn.kernels import eager, sdpa
 from enfold.nn.linear import Linear
+from enfold.nn.native import attention as native
+from enfold.nn.native import fused
+from enfold.nn.native.fused import goes_native
 from enfold.nn.norm import norm
 from enfold.nn.rope import rotate
 from enfold.spec import Attention, Block
@@ -51,15 +54,17 @@ class SelfAttention(Branch):
     def mix(self, h: Tensor, ctx: Context) -> Tensor:
         q, k, v = self.project(h)
         if self.spec.rope is not None:
-            q, k = self.rotated(q, k, *ctx.rotary(self.spec.rope, self.spec.head_dim))
+            exact = goes_native(self, q)
+            q, k = self.rotated(q, k, *ctx.rotary(self.spec.rope, self.spec.head_dim, exact=exact))
         if ctx.cache is not None:
             k, v = ctx.cache.states[self.layer].append(k, v, ctx.cache.length)
         return self.attend(q, k, v, ctx, ctx.trace.attentions)
 
     def rotated(self, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """q and k with their positions."""
+        """q and k with their positions; natively by cos and sin in fp32."""
         interleaved = self.spec.rope is not None and self.spec.rope.interleaved
-        return rotate(q, cos, sin, interleaved), rotate(k, cos, sin, interleaved)
+        turn = fused.rotate if goes_native(self, q) else rotate
+        return turn(q, cos, sin, interleaved), turn(k, cos, sin, interleaved)
 
     def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """h [B, T, D] as q [B, H, T, D] and k, v [B, K, T, D]."""
@@ -77,9 +82,14 @@ class SelfAttention(Branch):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, ctx: Context,
                trace: list[Tensor] | None) -> Tensor:
         """Softmax attention and the output projection; [B, T, D]."""
-        spec, mask, tokens = self.spec, ctx.mask(self.spec), ctx.tokens
+        spec, tokens = self.spec, ctx.tokens
         bias = ctx.bias if spec.position is not None else None
-        dropout = spec.dropout if self.training else 0.0
+        if q.shape[2] > 1 and not (ctx.first or ctx.eager or trace is not None):
+            seen = ctx.seen(spec) if goes_native(self, q) else None
+            if seen is not None and native.takes(q, k, v):
+                out = native.attention(q, k, v, seen, self.scale, bias)
+                return self.o(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        mask, dropout = ctx.mask(spec), spec.dropout if self.training else 0.0
         if tokens is not None:
             k, v = tokens.spread(k), tokens.spread(v)
             if ctx.first:

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enfold.nn.context import Context
-from enfold.nn.norm import norm
+from enfold.nn.norm import norm, sum_norm
 from enfold.spec import MLP, Attention, Block
 
 
 class Branch(nn.Module):
     """Attention and MLP inherit this and define `mix`."""
+
+    native = True
 
     def __init__(self, spec: Attention | MLP, dim: int, block: Block) -> None:
         super().__init__()
@@ -38,5 +40,4 @@ class Branch(nn.Module):
             h = self.norm_out(h)
         if self.drop_out and self.training:
             h = F.dropout(h, self.drop_out)
-        x = x + h
-        return x if self.norm_sum is None else self.norm_sum(x)
+        return x + h if self.norm_sum is None else sum_norm(self.norm_sum, x, h)

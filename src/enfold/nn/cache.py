@@ -40,6 +40,15 @@ class KV:
         held_value[:, :, length:end] = value  # type: ignore[index]
         return held_key[:, :, :end], held_value[:, :, :end]  # type: ignore[index]
 
+    def reserve(self, length: int, more: int) -> tuple[Tensor, Tensor]:
+        """Keys and values with room for `more` behind `length`, laid out alike."""
+        if self.key is None or self.value is None:
+            raise ValueError("nothing is held: the first positions have to be appended")
+        strides = self.key.stride(), self.value.stride()
+        if length + more > self.key.shape[2] or strides[0] != strides[1] or strides[0][3] != 1:
+            self._grow(self.key, self.value, length, length + more)
+        return self.key, self.value
+
     def _tracked(self) -> bool:
         return self.key is not None and self.key.requires_grad
 

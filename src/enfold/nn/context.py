@@ -12,6 +12,7 @@ from torch import Tensor
 
 from enfold.nn.cache import Cache
 from enfold.nn.masks import Mask, attention_mask
+from enfold.nn.native.attention import Seen
 from enfold.nn.rope import cos_sin
 from enfold.nn.tokens import Tokens
 from enfold.spec import Attention, Rope
@@ -52,18 +53,20 @@ class Context:
     tokens: Tokens | None = None
     last: bool = False
     _masks: dict[tuple[bool, int | None, bool], Mask] = field(default_factory=dict)
-    _rotary: dict[tuple[Rope, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _seen: dict[tuple[bool, int | None, bool], Seen | None] = field(default_factory=dict)
+    _rotary: dict[tuple[Rope, int, bool], tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
     def first(self) -> bool:
         """Whether this layer has to give the first token of each text only."""
         return self.last and self.tokens is not None and self.tokens.first
 
-    def rotary(self, rope: Rope, dim: int) -> tuple[Tensor, Tensor]:
-        """cos and sin of this pass's positions, computed once per rope."""
-        key = (rope, dim)
+    def rotary(self, rope: Rope, dim: int, *, exact: bool = False) -> tuple[Tensor, Tensor]:
+        """cos and sin of this pass's positions, computed once per rope; exact: in fp32."""
+        key = (rope, dim, exact)
         if key not in self._rotary:
-            self._rotary[key] = cos_sin(rope, dim, self.positions, self.dtype)
+            cos, sin = cos_sin(rope, dim, self.positions, self.dtype)
+            self._rotary[key] = (cos.float(), sin.float()) if exact else (cos, sin)
         return self._rotary[key]
 
     def mask(self, spec: Attention) -> Mask:
@@ -72,6 +75,26 @@ class Context:
         if key not in self._masks:
             self._masks[key] = self._mask(spec)
         return self._masks[key]
+
+    def seen(self, spec: Attention) -> Seen | None:
+        """The same for our kernels; None where it takes a mask [T, S]."""
+        key = (spec.causal, spec.window, spec.cross)
+        if key not in self._seen:
+            self._seen[key] = self._sees(spec)
+        return self._seen[key]
+
+    def _sees(self, spec: Attention) -> Seen | None:
+        tokens, padding = self.tokens, self.memory_padding if spec.cross else self.padding
+        if padding is not None and padding.dim() != 2:
+            return None
+        if tokens is not None and not spec.cross:
+            return Seen(spec.causal, spec.window, starts=tokens.starts())
+        if self.sequences is not None and spec.causal:
+            return None
+        if padding is not None and bool(padding.all()):
+            padding = None
+        padding = None if padding is None else padding.ne(0).contiguous()
+        return Seen(padding=padding) if spec.cross else Seen(spec.causal, spec.window, padding)
 
     def _mask(self, spec: Attention) -> Mask:
         if spec.cross:

@@ -9,6 +9,8 @@ from enfold.nn.act import activation
 from enfold.nn.branch import Branch
 from enfold.nn.context import Context
 from enfold.nn.linear import Linear
+from enfold.nn.native import fused
+from enfold.nn.native.fused import CODES, goes_native
 from enfold.spec import MLP, Block
 
 
@@ -24,7 +26,15 @@ class FeedForward(Branch):
         self.down = Linear(spec.hidden, dim, spec.bias)
 
     def mix(self, h: Tensor, ctx: Context) -> Tensor:
-        h = self.act(self.up(h)) if self.gate is None else self.act(self.gate(h)) * self.up(h)
+        h = self.inner(h)
         if self.inner_dropout and self.training:
             h = F.dropout(h, self.inner_dropout)
         return self.down(h)  # type: ignore[no-any-return]
+
+    def inner(self, h: Tensor) -> Tensor:
+        """What `down` takes."""
+        gate, act = self.up(h) if self.gate is None else self.gate(h), CODES.get(self.act)
+        up = None if self.gate is None else self.up(h)
+        if act is not None and goes_native(self, gate):
+            return fused.gate(act, gate, up)
+        return self.act(gate) if up is None else self.act(gate) * up

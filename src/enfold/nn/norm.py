@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from enfold.nn.native.fused import Normalizer, goes_native
 from enfold.spec import Norm
 
 
 class RMSNorm(nn.Module):
     """x / rms(x) * (weight + offset), in fp32, cast back before the weight (arXiv 1910.07467)."""
 
+    native = True
     weight: nn.Parameter | None
 
     def __init__(self, dim: int, spec: Norm) -> None:
@@ -21,6 +24,9 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.empty(dim)) if spec.affine else None
 
     def forward(self, x: Tensor) -> Tensor:
+        own = normalizer(self, x)
+        if own is not None:
+            return own(x)
         weight = self.weight
         if weight is not None and self.offset:
             weight = weight + self.offset  # type: ignore[assignment]
@@ -58,8 +64,32 @@ class RMSNorm(nn.Module):
 class LayerNorm(nn.LayerNorm):
     """torch's LayerNorm, built from a spec."""
 
+    native = True
+
     def __init__(self, dim: int, spec: Norm) -> None:
         super().__init__(dim, spec.eps, spec.affine, spec.bias)
+
+
+def normalizer(module: Any, x: Tensor) -> Normalizer | None:
+    """A norm of ours as one native call on `x`; None where torch computes it."""
+    if type(module) not in (RMSNorm, LayerNorm) or not goes_native(module, x):
+        return None
+    weight, bias = module.weight, getattr(module, "bias", None)
+    if any(part is not None and (part.dtype != x.dtype or not part.is_contiguous())
+           for part in (weight, bias)):
+        return None
+    return Normalizer(weight, bias, module.eps, layer=type(module) is LayerNorm,
+                      offset=getattr(module, "offset", 0.0))
+
+
+def sum_norm(module: nn.Module, x: Tensor, h: Tensor) -> Tensor:
+    """module(x + h)."""
+    own = None if _hooked(module) else normalizer(module, x)
+    return module(x + h) if own is None else own(x, h, torch.empty_like(x))
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def norm(spec: Norm, dim: int) -> nn.Module:

@@ -88,6 +88,12 @@ class Tokens:
         flat = x.reshape(-1, x.shape[-1])
         return (flat if self.seen is None else flat.index_select(0, self.spots))[None]
 
+    def starts(self) -> Tensor:
+        """Where each text begins, and the end of the last, [B + 1]."""
+        if self.seen is None:
+            return torch.arange(self.batch + 1, device=self.index.device) * self.longest
+        return torch.nn.functional.pad(self.seen.sum(1).cumsum(0), (1, 0))
+
     def firsts(self, x: Tensor) -> Tensor:
         """The first token of each text, x [.., N, D] -> [.., B, D]."""
         if self.seen is None:

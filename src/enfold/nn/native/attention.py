@@ -73,13 +73,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float,
               bias: Tensor | None = None) -> Tensor:
     """softmax(scale * q k' + bias) v of q [B, H, T, D], k and v [B, K, S, D]; [B, H, T, D].
 
-    A query that sees nothing gets zeros.  bias: fp32, broadcastable to [B, H, T, S].
+    A query that sees nothing gets zeros.  bias: broadcastable to [B, H, T, S] but for S.
     """
     batch, heads, queries, dim = q.shape
     out = q.new_empty(batch, queries, heads, dim).transpose(1, 2)
     padding, starts = seen.padding, seen.starts
     if padding is not None and padding.dtype not in (torch.bool, torch.uint8):
         padding = padding.ne(0)
+    if bias is not None:
+        bias = bias.float().contiguous()
     args = AttentionArgs(
         q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr(),
         None if starts is None else starts.data_ptr(),
