@@ -20,9 +20,3 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #define ENFOLD_AVX2 1
 #endif
-
-#if ENFOLD_AMX
-#define ENFOLD_FEW_ROWS 4
-#else
-#define ENFOLD_FEW_ROWS 12
-#endif

@@ -8,6 +8,18 @@
 
 namespace enfold {
 
+// Whether a way to multiply has tiles of its own.
+template <class D> constexpr bool tiled() {
+#if ENFOLD_AMX
+    return std::is_same<D, Pairs>::value || std::is_same<D, Bytes>::value;
+#else
+    return false;
+#endif
+}
+
+// Rows of activations up to which weights are multiplied row by row.
+template <class D> constexpr int64_t few() { return tiled<D>() ? 4 : 12; }
+
 constexpr int64_t ROOM = 1 << 20;  // bytes of packed activations: they should stay in a cache
 
 // Weights as they lie in memory.
@@ -22,11 +34,7 @@ template <class D, class Out, class Prepare, class Source = Stored>
 void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, int64_t k,
           const Out& out, int threads, const Source& source = {}) {
     static thread_local Scratch rows_scratch, packed_scratch;
-#if ENFOLD_AMX
-    constexpr bool AMX = !std::is_same<D, Wide<float>>::value && !std::is_same<D, Wide<f16>>::value;
-#else
-    constexpr bool AMX = false;
-#endif
+    constexpr bool AMX = tiled<D>();
     const int64_t each = AMX ? 4 / sizeof(typename D::W) : 4 / sizeof(typename D::X);
     const int64_t granules = round_up((k + each - 1) / each, 16);
     int64_t chunk = ROOM / 4 / granules / WIDE * WIDE;

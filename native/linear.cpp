@@ -5,15 +5,13 @@
 namespace enfold {
 namespace {
 
-constexpr int64_t FEW = (ENFOLD_FEW_ROWS);  // rows up to which weights are multiplied row by row
-
 template <class D, class T>
 void linear(const Weight* weights, int count, const T* x, int64_t m, int64_t k, int64_t ldx, T* y,
             int threads) {
     using X = typename D::X;
     const Rows<T, X> rows{x, ldx, k, threads};
     const Floats<T> out{y, m};
-    if (m > FEW) return gemm<D>(weights, count, rows, m, k, out, threads);
+    if (m > few<D>()) return gemm<D>(weights, count, rows, m, k, out, threads);
     static thread_local Scratch scratch;
     const int64_t granules = round_up(k * int64_t(sizeof(X)), 64) / 4;
     const auto* given = (const X*)rows(0, m, granules, scratch);

@@ -74,6 +74,10 @@ inline F set1(float x) { return _mm512_set1_ps(x); }
 inline F add(F a, F b) { return _mm512_add_ps(a, b); }
 inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
 inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+inline F divide(F a, F b) { return _mm512_div_ps(a, b); }
+inline F larger(F a, F b) { return _mm512_max_ps(a, b); }
+inline F absolute(F x) { return _mm512_abs_ps(x); }
+inline float largest(F x) { return _mm512_reduce_max_ps(x); }
 inline float sum(F x) { return _mm512_reduce_add_ps(x); }
 inline F widen(__m256i x, bf16*) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
@@ -116,6 +120,9 @@ inline F set1(float x) { return _mm256_set1_ps(x); }
 inline F add(F a, F b) { return _mm256_add_ps(a, b); }
 inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
 inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+inline F divide(F a, F b) { return _mm256_div_ps(a, b); }
+inline F larger(F a, F b) { return _mm256_max_ps(a, b); }
+inline F absolute(F x) { return _mm256_andnot_ps(set1(-0.0f), x); }
 inline float sum(F x) {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     half = _mm_add_ps(half, _mm_movehl_ps(half, half));
@@ -145,6 +152,12 @@ inline F set1(float x) { return F{x, x, x, x}; }
 inline F add(F a, F b) { return a + b; }
 inline F mul(F a, F b) { return a * b; }
 inline F fma(F a, F b, F c) { return a * b + c; }
+inline F divide(F a, F b) { return a / b; }
+inline F larger(F a, F b) {
+    for (int i = 0; i < LANES; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
+    return a;
+}
+inline F absolute(F x) { return larger(x, -x); }
 inline float sum(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 inline F load(const float* x) {
     F y;
@@ -160,6 +173,12 @@ template <class T> void store(T* y, F x) {
 }
 #endif
 
+inline float largest(F x) {
+    float each[LANES];
+    store(each, x);
+    for (int i = 1; i < LANES; i++) each[0] = each[0] > each[i] ? each[0] : each[i];
+    return each[0];
+}
 template <class T> F load(const T* x, int count) {
     T each[LANES] = {};
     std::memcpy((void*)each, x, sizeof(T) * (count < LANES ? count : LANES));
