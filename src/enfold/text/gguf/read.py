@@ -110,7 +110,8 @@ class Vocabulary:
         roles = {f"{role}_token": self.token(role) for role in ROLES}
         added = {index: {"content": self.tokens[index], "special": kind == CONTROL}
                  for index, kind in enumerate(self.types) if kind in (CONTROL, USER_DEFINED)}
-        options = {f"add_{role}_token": bool(value) for role in ("bos", "eos")
+        options = {f"add_{role}_token": bool(value) and roles[f"{role}_token"] is not None
+                   for role in ("bos", "eos")
                    if (value := self.get(f"add_{role}_token")) is not None}
         return {**roles, **options, "added_tokens_decoder": added, **self._templates()}
 
@@ -156,7 +157,7 @@ def _gpt2(vocabulary: Vocabulary, config: dict[str, Any]) -> tuple[Rust, Recipe]
                     "or convert the model again", vocabulary.path, KEY)
     pre, ids = pre_named(name, str(vocabulary.path)), vocabulary.ids()
     model = models.BPE(ids, vocabulary.merges(ids), ignore_merges=pre.whole)
-    config.setdefault("add_bos_token", pre.bos)
+    config.setdefault("add_bos_token", pre.bos and config["bos_token"] is not None)
     return bpe.bytes_engine(model, pre.patterns, nfc=pre.nfc), RECIPES["GPT2"]
 
 
