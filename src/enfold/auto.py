@@ -189,12 +189,16 @@ def base_of(head: type[_AutoModel], adapter: Any, name: PathLike,
             kwargs: dict[str, Any]) -> tuple[Any, HubOptions]:
     """(the base model that an adapter names, where the adapter's files are)."""
     from enfold.adapt.files import fit_embeddings, read_adapter
+    from enfold.adapt.labels import read_labels
 
     if not adapter.base_model_name_or_path:
         raise ConfigError(f"{name}: adapter_config.json has no base_model_name_or_path. Do: load "
                           "the base model, then PeftModel.from_pretrained(model, folder)")
     where = HubOptions.pop(kwargs)
     hub = asdict(where) | {"revision": adapter.revision, "subfolder": ""}
+    if not {"config", "num_labels", "id2label"} & kwargs.keys():
+        labels = read_labels(name, where)
+        kwargs |= {} if labels is None else {"id2label": labels}
     model = head.from_pretrained(adapter.base_model_name_or_path, **kwargs, **hub)
     fit_embeddings(model, read_adapter(name, where))
     return model, where

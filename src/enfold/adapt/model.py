@@ -21,6 +21,7 @@ from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import PeftConfig, TaskType
 from enfold.adapt.files import load_state, read_adapter
 from enfold.adapt.kept import head_names
+from enfold.adapt.labels import name_labels
 from enfold.adapt.outer import Outer
 from enfold.adapt.saving import save_adapters
 from enfold.adapt.tuner import Tuner
@@ -175,6 +176,7 @@ class PeftModel(Outer):
         except Exception:
             made.adapters.unload()
             raise
+        name_labels(model, model_id, where)
         return made.train(is_trainable)
 
     def load_adapter(self, model_id: PathLike, adapter_name: str, is_trainable: bool = False,
@@ -197,6 +199,7 @@ class PeftModel(Outer):
             if fresh:
                 self.adapters.delete(adapter_name)
             raise
+        name_labels(self.get_base_model(), model_id, where)
 
     # ---- what it is ------------------------------------------------------------------------------
     def get_base_model(self) -> nn.Module:

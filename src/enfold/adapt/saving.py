@@ -12,6 +12,7 @@ from torch import Tensor
 from enfold.adapt.adapters import Adapters
 from enfold.adapt.config import CONFIG
 from enfold.adapt.files import PREFIX, adapter_state, entries, read_adapter, write_adapter
+from enfold.adapt.labels import write_labels
 from enfold.adapt.lora.convert import from_original
 from enfold.errors import unknown_arguments
 from enfold.files import HubOptions, atomic_folder_write, push_to_hub, read_json, write_json
@@ -26,7 +27,7 @@ def save_adapters(adapters: Adapters, save_directory: str | os.PathLike[str], *,
                   state_dict: Mapping[str, Tensor] | None = None, push_to_hub: bool = False,
                   path_initial_model_for_weight_conversion: str | os.PathLike[str] | None = None,
                   **upload: Any) -> None:
-    """Write adapter_config.json and the weights, for all adapters or the selected ones.
+    """Write adapter_config.json, weights and names of labels, for all adapters or selected ones.
 
     save_embedding_layers: also the base model's embeddings; "auto": if their number is not that of
     the base model's folder.  state_dict: a PeftModel's state to take the tensors from.
@@ -53,6 +54,7 @@ def save_adapters(adapters: Adapters, save_directory: str | os.PathLike[str], *,
         with atomic_folder_write(Path(save_directory) / folder_of(name)) as staging:
             write_adapter(Path(staging), tensors, safe=safe_serialization)
             write_json(Path(staging) / CONFIG, config.to_dict())
+            write_labels(adapters, name, Path(staging))
     if push_to_hub:
         _upload(Path(save_directory), upload)
 

@@ -77,6 +77,7 @@ class AdapterMixin:
         low_cpu_mem_usage has no effect: adapters are made at once where they belong.
         """
         from enfold.adapt.files import load_state, read_adapter
+        from enfold.adapt.labels import name_labels
         from enfold.adapt.model import read_config, refuse
 
         options |= adapter_kwargs or {}
@@ -98,6 +99,8 @@ class AdapterMixin:
             if fresh:
                 self.delete_adapter(adapter_name)
             raise
+        if peft_model_id is not None:
+            name_labels(self, peft_model_id, where)
 
     def set_adapter(self, adapter_name: str | Sequence[str]) -> None:
         """Use and train this adapter, or these."""
