@@ -25,6 +25,7 @@ from enfold.nn.heads import build_head
 from enfold.nn.heads.base import BaseHead, HeadModule, Run
 from enfold.nn.init import initialise
 from enfold.nn.linear import Conv1D, Linear
+from enfold.nn.native.switch import optimize
 from enfold.nn.stack import Transformer
 from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
@@ -296,6 +297,15 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
         if not plain or not hasattr(self.head, "logits") or not can_step(decoder, cache):
             return None
         return Stepper(decoder, self.head, cache, capacity)
+
+    def optimize(self, enabled: bool = True) -> Self:
+        """Compute by our kernels where they are faster (the default), or by torch alone.
+
+        They are for inference on a CPU, in eval mode and without gradients, and change nothing
+        beyond rounding; weights stay as they are.
+        """
+        optimize(self, enabled)
+        return self
 
     # ---- inside ----------------------------------------------------------------------------------
     def _last_stack(self) -> Transformer:

@@ -54,6 +54,7 @@ class Options:
     load_in_4bit: bool = False
     load_in_8bit: bool = False
     gguf_file: PathLike | None = None
+    optimize: bool = True
 
 
 def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -> Any:
@@ -69,8 +70,9 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     (model, info).  quantization_config: store the linear layers in fewer bits
     (BitsAndBytesConfig, ...); load_in_4bit, load_in_8bit: short for it; a quantized checkpoint
     needs neither.  gguf_file: the GGUF file of the folder or repository to load (or give its path
-    as the name).  revision, cache_dir, token, local_files_only, subfolder, force_download: where
-    the files come from.  Further arguments set attributes of the config (num_labels=3).
+    as the name).  optimize: whether inference on a CPU goes through our kernels.  revision,
+    cache_dir, token, local_files_only, subfolder, force_download: where the files come from.
+    Further arguments set attributes of the config (num_labels=3).
 
     Raises FileMissing, ConfigError, CheckpointError.
     """
@@ -93,7 +95,7 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     report = load(model, checkpoint, terms)
     _settle(model, config, report, name, options.device_map)
     model.generation_config = options.generation_config or _generation_file(name, hub)
-    model.eval()
+    model.eval().optimize(options.optimize)
     return (model, report.as_info()) if options.output_loading_info else model
 
 

@@ -1,0 +1,17 @@
+"""The switch of our kernels, for a model: modules that have them look at their `native`."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def optimize(model: nn.Module, enabled: bool = True) -> None:
+    """Have a model's modules compute by our kernels where they are faster, or by torch alone.
+
+    They are used in inference on a CPU only, and change nothing beyond rounding.  Quantized layers
+    always use theirs: there is no other way to the same speed.
+    """
+    if isinstance(getattr(type(model), "native", None), bool):
+        model.native = enabled  # type: ignore[assignment]
+    for child in nn.Module.children(model):
+        optimize(child, enabled)
