@@ -53,6 +53,7 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
     main_input_name: ClassVar[str] = "input_ids"
     supports_gradient_checkpointing: ClassVar[bool] = True
     placement: Any = None  # how its parts are spread over devices and the disk
+    tp_size: int | None = None  # how many processes share it
 
     config: Any
     body: Any
@@ -173,6 +174,13 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
         """Bytes of the parameters, and of the buffers."""
         held = [*self.parameters(), *(self.buffers() if return_buffers else ())]
         return sum(tensor.nbytes for tensor in held)
+
+    @property
+    def tp_plan(self) -> dict[str, str]:
+        """Their path of each layer that this process has a part of -> "colwise" or "rowwise"."""
+        from enfold.weights.shard.model import plan_of
+
+        return plan_of(self)
 
     def can_generate(self) -> bool:
         """Whether the head gives next-token logits."""

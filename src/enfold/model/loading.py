@@ -20,11 +20,12 @@ from enfold.models.gguf import open_gguf
 from enfold.models.registry import get_family
 from enfold.settings import compat
 from enfold.weights.load import Report, Terms, load
+from enfold.weights.place.devices import rank_device
 from enfold.weights.place.request import Request
+from enfold.weights.shard.model import CutHomes, cut_model, ranks_of
 
 PathLike = str | os.PathLike[str]
 NOT_YET = {
-    "tp_plan": "load on one device",
     "from_tf": "convert the weights with transformers 4 once",
     "from_flax": "convert the weights with transformers 4 once",
     "adapter_kwargs": "load the base model", "state_dict": "build the model from its config and "
@@ -43,6 +44,8 @@ class Options:
     offload_folder: PathLike | None = None
     offload_state_dict: bool | None = None
     offload_buffers: bool | None = None
+    tp_plan: Any = None
+    tp_size: int | None = None
     variant: str | None = None
     use_safetensors: bool | None = None
     ignore_mismatched_sizes: bool = False
@@ -65,6 +68,8 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     what max_memory={0: "10GiB", "cpu": "30GB"} allows), "sequential", "balanced_low_0", or a place
     for each module; see `weights.place`.  Nothing is offloaded unless max_memory names "cpu" beside
     GPUs, or offload_folder is given; buffers go with their block, and no state_dict is ever held.
+    tp_plan="auto", under torchrun: each process holds its part of the heads and features, see
+    `weights.shard`.
     variant: "fp16" for model.fp16.safetensors.  config: a Config to use instead of the file's.
     ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
     (model, info).  quantization_config: store the linear layers in fewer bits
@@ -92,6 +97,7 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     method = quantizing(config, options)
     terms = _terms(model, config, checkpoint, options, edits)
     terms.method = method
+    _share(model, options, terms)
     report = load(model, checkpoint, terms)
     _settle(model, config, report, name, options.device_map)
     model.generation_config = options.generation_config or _generation_file(name, hub)
@@ -169,6 +175,22 @@ def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options:
         dtype=_dtype(options.dtype, config, checkpoint), std=model._std,
         homes=Request(options.device_map, options.max_memory, options.offload_folder).homes,
         measure=options.output_loading_info)
+
+
+def _share(model: PreTrainedModel, options: Options, terms: Terms) -> None:
+    """Make the model this process's part of it, if the processes share one."""
+    ranks = ranks_of(options.tp_plan, options.tp_size)
+    if options.tp_plan is not None and options.device_map is not None:
+        raise ArgumentError("from_pretrained: tp_plan and device_map were both given, and with a "
+                            "tp_plan each process has one device. Do: leave device_map out")
+    if ranks == 1:
+        return
+    if terms.method is not None:
+        raise NotImplementedError("a quantized model can't be cut over processes. Do: leave "
+                                  "tp_plan out, or load it without quantization")
+    cut_model(model, ranks)
+    model.tp_size = ranks
+    terms.homes = lambda built, dtype: CutHomes(rank_device(), built)
 
 
 def _dtype(wanted: Any, config: Any, checkpoint: Checkpoint) -> torch.dtype:

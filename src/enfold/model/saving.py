@@ -32,9 +32,11 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
 
     state_dict: tensors to write instead of the model's (their names).  safe_serialization=False
     writes torch pickles.  push_to_hub uploads the folder; `upload` are its options (repo_id, token,
-    private...).
+    private...).  A model that processes share (tp_plan) is gathered: call this in all of them; the
+    first writes.
     """
-    if not is_main_process:
+    shared = _gathered(model) if model.tp_size else None
+    if not is_main_process or (shared is not None and not _first_rank()):
         return
     if upload and not push_to_hub:
         if any(nearest(name, ARGUMENTS) for name in upload):
@@ -45,7 +47,7 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
         _save_adapters(model.adapters, save_directory, state_dict=state_dict,
                        safe_serialization=safe_serialization, push_to_hub=push_to_hub, **upload)
         return
-    tensors = to_save(model, model.names, model.stored)
+    tensors = to_save(model, model.names, model.stored) if shared is None else shared
     if state_dict is not None:
         tensors = _chosen(tensors, state_dict)
     with atomic_folder_write(save_directory) as staging:
@@ -56,6 +58,19 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
             model.generation_config.save_pretrained(staging)
     if push_to_hub:
         _upload(Path(save_directory), upload)
+
+
+def _gathered(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The whole tensors of a model that processes share; each of them has to come here."""
+    from enfold.weights.shard.model import gathered
+
+    return gathered(model, to_save(model, model.names, model.stored))
+
+
+def _first_rank() -> bool:
+    import torch.distributed as dist
+
+    return dist.get_rank() == 0
 
 
 def _save_adapters(adapters: Adapters, folder: str | os.PathLike[str], **options: Any) -> None:

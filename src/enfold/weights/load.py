@@ -213,6 +213,7 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
         return None
     value, key = checkpoint.get(present[0]), present[0]
     _check_ties(value, present, checkpoint, terms)
+    value = report.homes.part(slot.name, value)
     if value.shape != slot.tensor.shape:
         report.mismatched.append((key, tuple(value.shape), tuple(slot.tensor.shape)))
         if not terms.ignore_mismatched_sizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from math import inf
 from typing import Any
@@ -52,6 +53,18 @@ def check_place(place: Any, gpus: Mapping[Place, float], what: str) -> None:
     if not isinstance(place, int) and what == "max_memory" and place not in ("cpu", "disk"):
         raise InputError(f"max_memory names {place!r}, expected the number of a GPU, 'cpu' or "
                          "'disk'")
+
+
+def ranked() -> bool:
+    """Whether torchrun started several processes: then each has one device to itself."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "LOCAL_RANK" in os.environ
+
+
+def rank_device() -> torch.device:
+    """The device of this process."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % gpus) if gpus else \
+        torch.device("cpu")
 
 
 def gpu_memory() -> dict[Place, float]:

@@ -28,6 +28,10 @@ class Homes:
         """Where the tensor or layer called `name` (ours) is put."""
         return self.only
 
+    def part(self, name: str, whole: Tensor) -> Tensor:
+        """What is wanted of the checkpoint's tensor for `name`."""
+        return whole
+
     def take(self, name: str, value: Tensor, dtype: torch.dtype, checkpoint: Checkpoint,
              key: str) -> Tensor:
         """The tensor `name` of what a checkpoint holds as `key`."""

@@ -27,6 +27,8 @@ from enfold.weights.place.devices import (
     free_memory,
     gpu_memory,
     place_device,
+    rank_device,
+    ranked,
 )
 from enfold.weights.place.disk import Folder
 from enfold.weights.place.homes import Homes, Spread
@@ -46,11 +48,13 @@ class Request:
 
     def homes(self, model: nn.Module, dtype: torch.dtype | None) -> Homes:
         """Where the tensors of a model go that is built, but not loaded: floats as `dtype`."""
-        asked = self._one_rank() if self.device_map in KINDS else self.device_map
+        asked = self.device_map
         planned = isinstance(asked, str) and asked in KINDS
-        if self.max_memory is not None and not planned and not self._ranks():
+        if self.max_memory is not None and not planned:
             raise InputError(f"max_memory is for planned maps, and device_map is {asked!r}. Do: "
                              "device_map='auto', or leave max_memory out")
+        if planned and ranked():
+            return Homes(rank_device())
         if not planned and not isinstance(asked, dict):
             return Homes(torch.get_default_device() if asked is None
                          else as_device(asked, "device_map"))
@@ -70,16 +74,6 @@ class Request:
             return Homes(devices[plan.main])
         devices.setdefault("cpu", torch.device("cpu"))
         return Spread(plan, devices, Folder(self.offload_folder), model.names)
-
-    def _ranks(self) -> bool:
-        """Whether torchrun started several processes: then each has one device to itself."""
-        return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "LOCAL_RANK" in os.environ
-
-    def _one_rank(self) -> Any:
-        if not self._ranks():
-            return self.device_map
-        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return f"cuda:{int(os.environ['LOCAL_RANK']) % gpus}" if gpus else "cpu"
 
     def _limits(self, work: int) -> Limits:
         given = {place: limit(place, size) for place, size in (self.max_memory or {}).items()}

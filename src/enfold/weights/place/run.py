@@ -2,8 +2,8 @@
 
 Each part (a block, an embedding, a head) becomes a subclass of its class whose forward moves what
 comes in to the part's device, once, and brings in the part's tensors where they are offloaded,
-while the next part's are fetched by a thread.  Names, states, saving and adapters see the same
-modules as before.
+while the next part's are fetched by a thread.  What is offloaded is not trained.  Names, states,
+saving and adapters see the same modules as before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from enfold.errors import InputError
 from enfold.nn.context import Context
-from enfold.nn.linear import Linear
 from enfold.weights.place.disk import Mapped
 from enfold.weights.place.move import device_of, moved
 from enfold.weights.place.planner import Place, Plan
@@ -215,7 +214,7 @@ def spread(model: nn.Module, plan: Plan, devices: dict[Place, torch.device],
             fetched=guest and not part.lookup, returns=part.name.endswith(".pooler"))
         module.__class__ = placed_class(type(module))
         if guest:
-            _freeze(module)
+            module.requires_grad_(requires_grad=False)
         if guest and not part.lookup:
             guests.append(module)
     for module, following in zip(guests, [*guests[1:], *guests[:1]], strict=True):
@@ -232,14 +231,6 @@ def _home(model: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> A
     placement.crew.forget()
     device = device_of(args) or device_of(kwargs)
     return output if device is None else moved(output, device)
-
-
-def _freeze(part: nn.Module) -> None:
-    """What is offloaded is not trained, and no layer keeps a second copy of it."""
-    part.requires_grad_(requires_grad=False)
-    for module in part.modules():
-        if isinstance(module, Linear):
-            module.packing = False
 
 
 def _tensors(part: nn.Module) -> list[Spot]:
