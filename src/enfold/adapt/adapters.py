@@ -37,6 +37,7 @@ class Adapters:
         self.active: tuple[str, ...] = ()
         self.enabled = True
         self.rows = Rows()
+        self.stepped: set[str] = set()  # adapters whose step of training somebody has made
         model.__dict__["_adapters"] = self
 
     @classmethod
@@ -187,8 +188,11 @@ class Adapters:
         for name in self.active if self.enabled else ():
             config, penalty = self.configs[name], get_method(self.configs[name].peft_type).penalty
             if penalty is not None and not config.inference_mode:
-                yield penalty([layer.deltas[name] for layer in self.layers.values()
-                               if name in layer.deltas])
+                yield penalty(self.deltas(name))
+
+    def deltas(self, name: str) -> list[Any]:
+        """What an adapter adds, layer by layer."""
+        return [layer.deltas[name] for layer in self.layers.values() if name in layer.deltas]
 
     def biases(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """(name, parameter) of the base model's biases that an adapter trains."""

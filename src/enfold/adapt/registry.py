@@ -32,7 +32,9 @@ class Method:
     tokens.  defaults: the ends of our names of the layers it acts on when target_modules is None.
     layers: the kinds of layers it can act on.  shared: makes what all its layers share, part ->
     tensor, of the configuration and the layers; saves_shared: whether that is in the file.
-    penalty: what its layers add to the loss in training.
+    penalty: what its layers add to the loss in training.  after_step(config, deltas, step): what is
+    done after each step of the optimizer; state(config, deltas), load_state(config, deltas, state):
+    what a checkpoint of training keeps of that.
     """
 
     config: type[PeftConfig]
@@ -43,6 +45,9 @@ class Method:
     shared: Callable[[Any, Mapping[str, nn.Module]], dict[str, Tensor]] | None = None
     saves_shared: Callable[[Any], bool] = bool
     penalty: Callable[[list[Any]], Tensor] | None = None
+    after_step: Callable[[Any, list[Any], int], None] | None = None
+    state: Callable[[Any, list[Any]], dict[str, Any]] | None = None
+    load_state: Callable[[Any, list[Any], dict[str, Any]], None] | None = None
 
 
 METHODS: dict[PeftType, Method] = {}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from enfold.adapt import LoraConfig, get_peft_model
+from enfold.adapt import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
+from enfold.train.callbacks import TrainerCallback
 from tests.families.pairs import fresh
 from tests.train.trainer.runs import TASKS, curve, ours, rows, theirs
 
@@ -61,3 +62,43 @@ def test_checkpoints_hold_the_adapter_and_resume(tmp_path: Path) -> None:
     held = again.model.state_dict()
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, held[name]), name
+
+
+ADALORA = {"init_r": 4, "target_r": 2, "total_step": 12, "tinit": 2, "tfinal": 3, "deltaT": 2,
+           "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
+
+
+def adalora(folder: Path, **options: Any) -> Any:
+    torch.manual_seed(0)
+    model = get_peft_model(fresh(*TASKS["causal"]).ours, AdaLoraConfig(**ADALORA))
+    return ours(model, folder, rows("causal", 40), max_steps=12, save_strategy="steps",
+                save_steps=5, learning_rate=1e-2, per_device_train_batch_size=4, **options)
+
+
+def test_adalora_deals_out_ranks_by_itself(tmp_path: Path) -> None:
+    """As a loop that calls it after each step; resumed exactly; saved without the ranks gone."""
+    seen: list[int] = []
+
+    class Call(TrainerCallback):
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None,
+                              **kwargs: Any) -> None:
+            model.base_model.update_and_allocate(state.global_step + 1)
+            seen.append(state.global_step)
+
+    made = adalora(tmp_path / "a")
+    made.train()
+    masks = made.model.peft_config["default"].rank_pattern
+    assert sum(map(sum, masks.values())) == 2 * len(masks)
+    by_hand = adalora(tmp_path / "b", options={"callbacks": [Call()]})
+    by_hand.train()
+    assert len(seen) == 12 and curve(by_hand) == curve(made)
+    for step in (5, 10):
+        again = adalora(tmp_path / "c")
+        again.train(resume_from_checkpoint=str(tmp_path / "a" / f"checkpoint-{step}"))
+        assert curve(again) == curve(made)
+        assert again.model.peft_config["default"].rank_pattern == masks
+    made.save_model(tmp_path / "end")
+    read = PeftModel.from_pretrained(fresh(*TASKS["causal"]).ours, tmp_path / "end")
+    inputs = fresh(*TASKS["causal"]).inputs()
+    with torch.no_grad():
+        torch.testing.assert_close(read(**inputs).logits, made.model.eval()(**inputs).logits)

@@ -20,8 +20,9 @@ class AdaLoraConfig(LoraConfig):
     Ranks begin at init_r and are on average target_r in the end.  Of total_step optimiser steps the
     first tinit and the last tfinal leave them as they are; between, every deltaT steps the least
     important go.  beta1, beta2: how slowly importance and its spread move.  orth_reg_weight: of the
-    penalty, added to the loss, that keeps A and B orthogonal.  Call
-    model.base_model.update_and_allocate(step) after each backward, before zero_grad.
+    penalty, added to the loss, that keeps A and B orthogonal.  The Trainer deals out ranks after
+    each step; a loop of one's own calls model.base_model.update_and_allocate(step), with the number
+    of the step, after each backward and before zero_grad.
     """
 
     rank_pattern: Any = None  # type: ignore[assignment]

@@ -6,6 +6,7 @@ x [.., I], A [r, I], E [r, 1], B [O, r]
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,4 +84,16 @@ def penalty(deltas: Sequence[AdaLora]) -> Tensor:
     return torch.stack(far).mean() * weight
 
 
-METHODS[PeftType.ADALORA] = Method(AdaLoraConfig, AdaLora, layers=(nn.Linear,), penalty=penalty)
+def _later(name: str) -> Any:
+    """A function of `ranks`, which needs this file."""
+    def call(*args: Any) -> Any:
+        from enfold.adapt.adalora import ranks
+
+        return getattr(ranks, name)(*args)
+
+    return call
+
+
+METHODS[PeftType.ADALORA] = Method(
+    AdaLoraConfig, AdaLora, layers=(nn.Linear,), penalty=penalty, after_step=_later("step_of"),
+    state=_later("state_of"), load_state=_later("load_state"))

@@ -6,12 +6,15 @@ triplet's is that of its E and the means of its row and column.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from enfold.adapt.adalora.config import AdaLoraConfig
 from enfold.adapt.adalora.delta import PARTS, AdaLora
 from enfold.adapt.adapters import Adapters
+from enfold.adapt.layer import Delta
 from enfold.errors import InputError
 
 
@@ -22,9 +25,8 @@ def update_and_allocate(adapters: Adapters, global_step: int) -> None:
         raise InputError("update_and_allocate: no active adapter is AdaLoRA. Do: leave it out, or "
                          "set_adapter to one that is")
     config: AdaLoraConfig = adapters.configs[names[0]]
-    deltas = [layer.deltas[names[0]] for layer in adapters.layers.values()
-              if names[0] in layer.deltas]
-    step_of(config, deltas, global_step)  # type: ignore[arg-type]
+    step_of(config, adapters.deltas(names[0]), global_step)
+    adapters.stepped.add(names[0])
 
 
 @torch.no_grad()
@@ -46,6 +48,26 @@ def step_of(config: AdaLoraConfig, deltas: list[AdaLora], step: int) -> None:
     if step == last:
         for delta in deltas:
             delta.__dict__.pop("_seen", None)
+
+
+def state_of(config: AdaLoraConfig, deltas: list[AdaLora]) -> dict[str, Any]:
+    """All ranks, which of them are left, and the averages, by layer."""
+    return {"pattern": config.rank_pattern,
+            "parts": {delta.path: dict(Delta.tensors(delta)) for delta in deltas},
+            "seen": {delta.path: delta.__dict__.get("_seen", {}) for delta in deltas}}
+
+
+@torch.no_grad()
+def load_state(config: AdaLoraConfig, deltas: list[AdaLora], state: dict[str, Any]) -> None:
+    """Go on from what `state_of` gave."""
+    config.rank_pattern = state["pattern"]
+    for delta in deltas:
+        for part, value in state["parts"][delta.path].items():
+            getattr(delta, part).copy_(value)
+        held = {part: tuple(average.to(delta.lora_E.device) for average in both)
+                for part, both in state["seen"][delta.path].items()}
+        if held:
+            delta.__dict__["_seen"] = held
 
 
 def budget(config: AdaLoraConfig, deltas: list[AdaLora], step: int) -> int:

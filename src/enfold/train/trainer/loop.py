@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.train.trainer import between
 from enfold.train.trainer.evaluating import Evaluating
 from enfold.train.trainer.finite import bad_gradient, bad_loss
 from enfold.train.trainer.memory import empty_cache
@@ -143,6 +144,8 @@ class Loop(Evaluating, Optimizing, Saving):
         self.call("on_pre_optimizer_step")
         stepped = self.precision.step(self.optimizer)
         self.call("on_optimizer_step")
+        if stepped:
+            between.after_step(self.model, self.state.global_step + 1)
         self.progress.learning_rate = self._get_learning_rate()
         if stepped and not self._by_metric():
             self.lr_scheduler.step()

@@ -14,6 +14,7 @@ import torch
 from enfold.errors import CheckpointError, ConfigError
 from enfold.train.checkpoint import Writer, pieces, remove, rotate_checkpoints, writing
 from enfold.train.parallel.sharding import is_sharded
+from enfold.train.trainer import between
 from enfold.train.trainer.core import Core
 from enfold.train.trainer.plan import Plan
 from enfold.train.trainer.resuming import Progress, read_saved, rng_state
@@ -130,6 +131,9 @@ class Saving(Core):
             suffix = f"_{args.process_index}" if args.world_size > 1 else ""
             torch.save(rng_state(), folder / f"rng_state{suffix}.pth")
             torch.save(self.progress.state_dict(), folder / f"progress{suffix}.pt")
+            state = between.training_state(self.model)
+            if state and args.should_save:
+                writer.save(state, folder / between.FILE)
             self._write_optimizer(folder, writer)
         if args.should_save:  # last: with it a checkpoint is whole
             self.state.save_to_json(str(folder / STATE))
@@ -161,6 +165,9 @@ class Saving(Core):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Read the weights of a checkpoint into the model."""
         folder, model = Path(resume_from_checkpoint), self.model if model is None else model
+        if (folder / between.FILE).is_file():
+            between.load_training_state(model, read_saved(folder / between.FILE))
+            return
         if (folder / pieces.WEIGHTS).is_dir():
             pieces.load_weights(model, folder)
             return
