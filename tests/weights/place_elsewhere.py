@@ -125,6 +125,20 @@ def no_gradients_and_no_padding() -> None:
 
 
 @case
+def losses_alone() -> None:
+    from enfold.nn.tokens import only_loss
+
+    for kind, suffix in MODELS:
+        plain = load(kind, suffix)
+        placed = load(kind, suffix, device_map=spread_map(plain, FIRST, SECOND))
+        given = inputs(padded=True)
+        given["labels"] = (torch.tensor([0, 1]) if "Classification" in suffix
+                           else given["input_ids"].masked_fill(given["attention_mask"] == 0, -100))
+        with only_loss():
+            assert_close(placed(**given).loss, plain(**given).loss)
+
+
+@case
 def generation_over_two_devices() -> None:
     for kind, suffix in (("llama", "ForCausalLM"), ("gpt2", "LMHeadModel"),
                          ("t5", "ForConditionalGeneration"), ("bart", "ForConditionalGeneration")):

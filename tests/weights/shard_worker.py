@@ -17,7 +17,11 @@ def check(kind: str, suffix: str, folder: str, target: str) -> dict[str, Any]:
     """Outputs, gradients, tokens, sizes and files of a model cut over the processes."""
     family = build(kind, suffix)
     whole = family.from_pretrained(folder)
+    torch.manual_seed(dist.get_rank() if dist.is_initialized() else 0)
     part = family.from_pretrained(folder, tp_plan="auto")
+    drawn = [torch.empty(3) for _ in range(2)]
+    dist.all_gather(drawn, torch.rand(3))
+    assert torch.equal(*drawn), "sampling would differ"
     for padded in (False, True):
         given = inputs(padded)
         given["labels"] = (torch.tensor([0, 1]) if "Classification" in suffix

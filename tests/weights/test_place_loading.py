@@ -145,18 +145,21 @@ def test_quantized_layers(tmp_path: Path) -> None:
 def test_adapters_on_the_disk() -> None:
     from enfold import LoraConfig, get_peft_model
 
-    model = get_peft_model(load(*LLAMA, device_map=NAMES),
-                           LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
-    given = inputs()
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 1.0)
-    losses = []
-    for _ in range(3):
-        loss = model(**given, labels=given["input_ids"]).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    assert losses[2] < losses[0]
+    losses: dict[str, list[float]] = {}
+    for name, options in (("plain", {}), ("placed", {"device_map": NAMES})):
+        torch.manual_seed(0)
+        model = get_peft_model(load(*LLAMA, **options),
+                               LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+        given = inputs()
+        for _ in range(3):
+            loss = model(**given, labels=given["input_ids"]).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.setdefault(name, []).append(loss.item())
+    assert losses["placed"] == pytest.approx(losses["plain"], abs=1e-5)
+    assert losses["plain"][2] < losses["plain"][0]
 
 
 def test_a_weight_that_is_written_to_is_kept() -> None:

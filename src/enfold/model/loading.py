@@ -22,7 +22,7 @@ from enfold.settings import compat
 from enfold.weights.load import Report, Terms, load
 from enfold.weights.place.devices import rank_device
 from enfold.weights.place.request import Request
-from enfold.weights.shard.model import CutHomes, cut_model, ranks_of
+from enfold.weights.shard.model import CutHomes, cut_model, in_step, ranks_of
 
 PathLike = str | os.PathLike[str]
 NOT_YET = {
@@ -69,7 +69,7 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     for each module; see `weights.place`.  Nothing is offloaded unless max_memory names "cpu" beside
     GPUs, or offload_folder is given; buffers go with their block, and no state_dict is ever held.
     tp_plan="auto", under torchrun: each process holds its part of the heads and features, see
-    `weights.shard`.
+    `weights.shard`; all get the first one's random numbers, and have to make the same calls.
     variant: "fp16" for model.fp16.safetensors.  config: a Config to use instead of the file's.
     ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
     (model, info).  quantization_config: store the linear layers in fewer bits
@@ -189,6 +189,7 @@ def _share(model: PreTrainedModel, options: Options, terms: Terms) -> None:
         raise NotImplementedError("a quantized model can't be cut over processes. Do: leave "
                                   "tp_plan out, or load it without quantization")
     cut_model(model, ranks)
+    in_step()
     model.tp_size = ranks
     terms.homes = lambda built, dtype: CutHomes(rank_device(), built)
 

@@ -72,7 +72,8 @@ class Tokens:
 
     def pad(self, x: Tensor) -> Tensor:
         """x [1, N, D] -> [B, T, D], zeros for padding."""
-        flat = x.new_zeros(self.batch * self.time, x.shape[-1]).index_copy_(0, self.index, x[0])
+        flat = x.new_zeros(self.batch * self.time, x.shape[-1])
+        flat.index_copy_(0, self.index.to(x.device), x[0])  # the last layer may be on another one
         return flat.view(self.batch, self.time, -1)
 
     def spread(self, x: Tensor) -> Tensor:

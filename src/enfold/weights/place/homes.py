@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,8 @@ from enfold.weights.place.devices import canonical
 from enfold.weights.place.disk import Folder, Mapped, mapped
 from enfold.weights.place.parts import their_names
 from enfold.weights.place.planner import Place, Plan
+
+log = logging.getLogger("enfold")
 
 if TYPE_CHECKING:
     from enfold.files import Checkpoint
@@ -115,6 +118,7 @@ class Spread(Homes):
     def run(self, model: nn.Module) -> Placement:
         from enfold.weights.place.run import spread
 
+        log.info("%s is placed over several places:\n%s", type(model).__name__, self.plan)
         return spread(model, self.plan, self.devices, self.mapped)
 
     def as_map(self, model: nn.Module) -> dict[str, Place]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,10 @@ from enfold.weights.place.disk import Folder
 from enfold.weights.place.homes import Homes, Spread
 from enfold.weights.place.parts import model_parts, their_names, work_size
 from enfold.weights.place.planner import KINDS, Limits, Part, Place, Plan, make_plan
+from enfold.weights.place.show import size
 
+log = logging.getLogger("enfold")
+ROOM = 0.2  # of a device: more than this stays free beside offloaded parts only with a warning
 EMPTY = ("rotary_emb", "drop", "dropout", "act", "activation")  # modules of theirs without tensors
 
 
@@ -63,6 +67,7 @@ class Request:
         parts = model_parts(model, dtype)
         if planned:
             plan = make_plan(parts, self._limits(work_size(model, dtype)), asked)
+            _warn_of_room(plan)
         else:
             plan = given_plan(model, parts, asked)
         return self._settled(model, plan)
@@ -124,6 +129,17 @@ def _place_of(part: Part, names: list[str], asked: Mapping[str, Any], used: set[
         raise InputError(f"device_map tears apart what runs as one: {shown}. Do: give "
                          "all of it one place (a block, the embeddings, a head, and what is tied)")
     return next(iter(found))
+
+
+def _warn_of_room(plan: Plan) -> None:
+    """Offloading beside a device with room means that parts are too large to fill it."""
+    held = plan.held()
+    for place in plan.limits.devices:
+        room = plan.limits.bytes[place]
+        if plan.offloaded() and held[place] < (1 - ROOM) * room:
+            log.warning("device_map: %s of %s on %s stay free beside offloaded parts, which are "
+                        "too large for it. max_memory or fewer bits may help", size(
+                            room - held[place]), size(room), place)
 
 
 def _is_empty(key: str) -> bool:

@@ -41,8 +41,19 @@ def ranks_of(tp_plan: Any, tp_size: int | None) -> int:
         raise InputError(f"tp_size is {tp_size}, but torchrun started {count} processes, and all "
                          f"of them share a model. Do: torchrun --nproc-per-node {tp_size}")
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     return count
+
+
+def in_step() -> None:
+    """Give every rank the first one's random numbers: they draw the same tokens, and new heads."""
+    state = torch.get_rng_state()
+    dist.broadcast(state, 0)
+    torch.set_rng_state(state)
+    if torch.cuda.is_available():
+        state = torch.cuda.get_rng_state()
+        dist.broadcast(state, 0)
+        torch.cuda.set_rng_state(state)
 
 
 def cut_model(model: Any, ranks: int) -> None:
