@@ -68,6 +68,25 @@ def llama_250m() -> Any:
                  num_key_value_heads=4, intermediate_size=2816, vocab_size=32000)
 
 
+def llama_1b() -> Any:
+    """1.1 billion parameters in bf16, the sizes of TinyLlama: 2.2 GB."""
+    import torch
+
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        return llama(hidden_size=2048, num_hidden_layers=22, num_attention_heads=32,
+                     num_key_value_heads=4, intermediate_size=5632, vocab_size=32000,
+                     max_position_embeddings=4096, dtype="bfloat16")
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def gpt2() -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return GPT2LMHeadModel(GPT2Config(eos_token_id=None, bos_token_id=1))
+
+
 def tiny_llama() -> Any:
     return llama(**TINY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
                  num_key_value_heads=1, intermediate_size=32)
@@ -88,6 +107,7 @@ def tiny_t5() -> Any:
 
 RECIPES: dict[str, Callable[[], Any]] = {
     "minilm-classifier": classifier, "bert-base": bert_base, "llama-250m": llama_250m,
+    "llama-1b": llama_1b, "gpt2": gpt2,
     "tiny-llama": tiny_llama, "tiny-gpt2": tiny_gpt2, "tiny-t5": tiny_t5}
 
 

@@ -1,0 +1,172 @@
+"""Inference at the machine's limit: decoding, reading a prompt, encoders, beside other engines.
+
+A Llama of 1.1B parameters with 32/4 heads and random weights, batch 1, in bf16, int8, int4 and NF4;
+BERT-base on 8 texts of 128 tokens.  Every engine that is installed runs in turn in one process.
+The roof of decoding is the bytes that a token reads (weights, and keys and values of the context)
+over the speed of a plain read, the roof of prompts and encoders their products over the speed of
+one large product, both measured in the same run.  tok/s, or ms for encoders; "% of roof" is of the
+best time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import _engines as engines
+from _machine import bandwidth, products
+from _models import checkpoint
+from _report import Row, interleaved, run, timed
+
+LLAMA = "llama-1b"
+SIZES = {"bf16": 2.0, "int8": 1.0, "int4": 0.53, "nf4": 0.56}  # bytes of a weight
+GOALS = {("bf16", "decode 8"): 1.0, ("bf16", "prefill 128"): 1.2, ("int8", "decode 8"): 1.15,
+         ("int8", "prefill 128"): 1.4, ("int4", "decode 8"): 1.2, ("int4", "prefill 128"): 1.1,
+         ("nf4", "decode 8"): 1.5}
+
+
+def rows(quick: bool, only: str | None = None) -> list[Row]:
+    """Rows of each case: every engine, its share of the roof, our speed over the best peer's."""
+    cases = {**{weights: lambda w=weights: writing(w, quick) for weights in
+                ("bf16", "int8", "int4", "nf4")},
+             **{f"bert-{dtype}": lambda d=dtype: reading(d, quick)
+                for dtype in ("float32", "bfloat16")},
+             "load": lambda: loading(quick)}
+    wanted = [name for name in cases if only is None or name in only.split(",")]
+    return [row for name in wanted for row in cases[name]()]
+
+
+def writing(weights: str, quick: bool) -> list[Row]:
+    """Prefill and decode of one format at several lengths of context."""
+    import torch
+
+    name = "tiny-llama" if quick else LLAMA
+    lengths = {8: 4} if quick else {8: 12, 128: 8, 2048: 6}
+    made = {"enfold": engines.enfold_writer(name, weights),
+            "transformers": engines.their_writer(name, weights),
+            "llama.cpp": None if quick else engines.llama_cpp_writer(name, weights, 2100)}
+    writers = {engine: writer for engine, writer in made.items() if writer is not None}
+    prompt = torch.randint(10, 200, (2048,), generator=torch.Generator().manual_seed(0)).tolist()
+    found = []
+    for writer in writers.values():  # what is done once: choices, repacked weights
+        writer.write(prompt[:8], 3)
+    for length, count in lengths.items():
+        prefill, decode = clocked(writers, prompt[:length], count,
+                                  1 if quick or length > 1000 else 3)
+        layers, head, cached = numbers(name)
+        read = (layers + head) * SIZES[weights] + cached * length
+        if length > 8 or quick:
+            kind = torch.int8 if weights == "int8" else torch.bfloat16
+            roof = peak(kind, quick) / (2 * layers)
+            found += lines(weights, f"prefill {length}", prefill, lambda s, n=length: n / s, roof)
+        roof = reads(quick) / read
+        found += lines(weights, f"decode {length}", decode, lambda seconds: 1 / seconds, roof)
+    return found
+
+
+def clocked(writers: dict[str, Any], prompt: list[int], count: int,
+            repeats: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds of reading a prompt and of each token behind it, by engine, taken in turn."""
+    prefill: dict[str, list[float]] = {engine: [] for engine in writers}
+    decode: dict[str, list[float]] = {engine: [] for engine in writers}
+
+    def measure(engine: str) -> float:
+        first, each = writers[engine].write(prompt, count)
+        prefill[engine].append(first)
+        decode[engine] += each[1:]
+        return first
+
+    interleaved({engine: lambda e=engine: measure(e) for engine in writers}, repeats)
+    return prefill, decode
+
+
+def numbers(name: str) -> tuple[int, int, int]:
+    """Weights of the layers, of the head, and bytes of a cached position in bf16."""
+    from enfold import AutoConfig
+
+    c = AutoConfig.from_pretrained(checkpoint(name))
+    kv = c.hidden_size // c.num_attention_heads * c.num_key_value_heads
+    layer = 2 * c.hidden_size * (c.hidden_size + kv) + 3 * c.hidden_size * c.intermediate_size
+    return (c.num_hidden_layers * layer, c.hidden_size * c.vocab_size,
+            4 * c.num_hidden_layers * kv)
+
+
+def reading(dtype: str, quick: bool) -> list[Row]:
+    """BERT-base on 8 texts of 128 tokens; int8 of the others stands beside our fp32."""
+    import torch
+
+    ids = torch.randint(1000, 20000, (1, 8) if quick else (8, 128))
+    made: dict[str, Callable[[], Any]] = {
+        "enfold": lambda: engines.enfold_reader(dtype),
+        "transformers": lambda: engines.their_reader(dtype),
+        "openvino": lambda: None if quick else engines.openvino_reader(dtype),
+        "ctranslate2": lambda: (None if quick or dtype != "float32"
+                                else engines.ctranslate2_reader(dtype))}
+    readers = {name: reader for name, make in made.items() if (reader := make()) is not None}
+    seconds = interleaved({name: timed(lambda r=reader: r(ids))
+                           for name, reader in readers.items()}, 1 if quick else 6, warm=1)
+    work = 2 * ids.numel() * 12 * 12 * 768**2 + 4 * ids.numel() * ids.shape[1] * 12 * 768
+    roof = work / peak(getattr(torch, dtype), quick) * 1e3
+    return lines("BERT-base", f"{dtype} 8x128", seconds, lambda s: s * 1e3, roof, less=True)
+
+
+def loading(quick: bool) -> list[Row]:
+    """From nothing but torch imported to the first token of a prompt of 8."""
+    from _machine import clock, memory
+
+    start = clock()
+    engines.enfold_writer("tiny-llama" if quick else LLAMA, "bf16").write(list(range(10, 18)), 2)
+    took, size = clock() - start, (checkpoint(LLAMA) / "model.safetensors")
+    file = size.stat().st_size / 2**20 if size.exists() else 0.0
+    return [{"case": "bf16", "part": "load to first token", "engine": "enfold", "median": took,
+             "best": took, "roof": 2.0, "% of roof": memory()["peak"] / max(file, 1.0) * 100,
+             "over best peer": "", "goal": ""}]
+
+
+_peaks: dict[Any, float] = {}
+
+
+def peak(dtype: Any, quick: bool) -> float:
+    """Operations per second of a large product; int8 counts as twice bf16."""
+    import torch
+
+    if dtype == torch.int8:
+        return 2 * peak(torch.bfloat16, quick)
+    if dtype not in _peaks:
+        _peaks[dtype] = products(dtype, 16 if quick else 1024)
+    return _peaks[dtype]
+
+
+def reads(quick: bool) -> float:
+    """Bytes per second of a plain read, measured again for each case: the load changes."""
+    import torch
+
+    return bandwidth(torch.bfloat16, 16 if quick else 512)
+
+
+def lines(case: str, part: str, times: dict[str, list[float]], unit: Callable[[float], float],
+          roof: float, *, less: bool = False) -> list[Row]:
+    """A row for each engine; less: small numbers are better."""
+    found = {name: (unit(median(seconds)), unit(min(seconds)))
+             for name, seconds in times.items() if seconds}
+    peers = [best for name, (_, best) in found.items() if name != "enfold"]
+    top = (min(peers) if less else max(peers)) if peers else None
+    table = []
+    for name, (middle, best) in found.items():
+        share = roof / best if less else best / roof
+        over = ("" if name != "enfold" or top is None
+                else top / best if less else best / top)
+        goal = GOALS.get((case, part), "") if name == "enfold" else ""
+        table.append({"case": case, "part": part, "engine": name, "median": middle, "best": best,
+                      "roof": roof, "% of roof": share * 100, "over best peer": over,
+                      "goal": goal})
+    return table
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    run("inference", __file__, __doc__, rows, threads=(1, 2),
+        options={"only": {"help": "cases, by comma: bf16, int8, int4, nf4, bert-float32, "
+                                  "bert-bfloat16, load"}})
