@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from enfold.data.cache import Store
 from enfold.data.features import Features
 from enfold.data.fingerprint import digest
 from enfold.data.frame import Frame, open_file, write
+from enfold.data.frame.gather import joined
 from enfold.data.plan import Loaded, Node, Reshape
 
 _ROWS = 1 << 16
+_COPIED = 256 << 20  # bytes of data in many chunks that are joined to be gathered from
 
 
 def flattened(node: Node, in_memory: bool, path: str | None) -> Node:
@@ -84,14 +87,20 @@ def _drafted(path: str) -> Iterator[Path]:
 
 
 def _write(path: Path, frame: Frame, features: Features, stream: bool = False) -> None:
-    write(path, frame.batches(_ROWS), features.arrow_schema, stream=stream)
+    write(path, _near(frame).batches(_ROWS), features.arrow_schema, stream=stream)
 
 
 def _in_memory(frame: Frame) -> Frame:
-    tables = list(frame.batches(_ROWS))
+    tables = list(_near(frame).batches(_ROWS))
     return Frame.of(pa.concat_tables(tables) if tables else frame.table(), frame.holds)
 
 
-def rows_of(dataset: Any) -> Frame:
-    """The frame of a dataset, without row numbers."""
-    return dataset._frame.flat()  # type: ignore[no-any-return]
+def _near(frame: Frame) -> Frame:
+    """The frame with its data in one chunk, where that pays: rows are then gathered in one go."""
+    behind = {name: column for name, column in frame.columns.items() if column.rows is not None}
+    many = all(frame.num_rows * 4 > len(column.data) for column in behind.values())
+    if not many or sum(column.data.nbytes for column in behind.values()) > _COPIED:
+        return frame
+    return frame.put({name: replace(column, data=pa.chunked_array(
+        [joined(column.data.chunks, column.data.type)], column.data.type))
+        for name, column in behind.items()})

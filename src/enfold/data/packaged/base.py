@@ -26,7 +26,7 @@ from enfold.data.splits import SplitGenerator
 from enfold.errors import DataError
 
 _log = getLogger(__name__)
-AHEAD = 8 << 20  # bytes read while those before are written
+AHEAD = 4 << 20  # bytes read while those before are written
 _OWN = {"features", "strict", "columns"}  # fields of a configuration that no reader is given
 
 

@@ -23,7 +23,6 @@ from pyarrow import types as t
 from enfold.data.sources import cells
 from enfold.data.sources.blocks import (
     BOM,
-    SIZE,
     Mark,
     Piece,
     Readable,
@@ -41,6 +40,7 @@ from enfold.data.sources.source import START, Reader
 from enfold.errors import DataError, DataFileError, nearest
 
 HEAD = 1 << 20  # bytes read at a time to infer types
+SIZE = 4 << 20  # bytes parsed at a time: few, which are in a core's cache until they are written
 
 
 @dataclass(frozen=True, slots=True)
