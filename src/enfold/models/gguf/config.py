@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ log = logging.getLogger("enfold")
 TOKENS = "tokenizer.ggml."
 IDS = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id",
        "padding_token_id": "pad_token_id"}
+OPTIONAL = ("attention.head_count_kv",)
 Get = Callable[[str], Any]
 
 
@@ -36,8 +38,8 @@ def config_values(path: Path) -> dict[str, Any]:
 
     held = {name: file for file in files for name in file.keys()}  # noqa: SIM118 - not a dict
     values: dict[str, Any] = {"model_type": dialect.model_type, **dialect.fixed}
-    values |= {key: value for name, key in dialect.keys.items()
-               if (value := get(name)) is not None}
+    values |= {key: _number(get(name), name, dialect, path) for name, key in dialect.keys.items()
+               if name not in OPTIONAL or get(name) is not None}
     values |= {key: found for name, key in IDS.items()
                if (found := metadata.get(TOKENS + name)) is not None}
     values["vocab_size"] = _vocabulary(metadata, get, held, path)
@@ -46,19 +48,28 @@ def config_values(path: Path) -> dict[str, Any]:
     return values
 
 
+def _number(value: Any, name: str, dialect: Dialect, path: Path) -> int | float:
+    """A size or an epsilon."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise CheckpointError(f"{path}: metadata {dialect.architecture}.{name} is {value!r:.80}, "
+                              "expected a number above 0. Do: convert the model again")
+    return value
+
+
 def _llama(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
     if get("expert_count"):
         raise NotImplementedError(f"GGUF: a {values['model_type']} with {get('expert_count')} "
                                   "experts is not built. Do: give a model without")
-    heads = values.get("num_attention_heads") or 1
-    width = get("attention.key_length") or values.get("hidden_size", 0) // heads
+    heads = values["num_attention_heads"]
+    width = get("attention.key_length") or values["hidden_size"] // heads
     turned = get("rope.dimension_count") or width
-    values["head_dim"] = width
+    if values["model_type"] != "qwen2" or width * heads != values["hidden_size"]:
+        values["head_dim"] = width
     if turned != width:
         values["partial_rotary_factor"] = turned / width
     factors = {name: _numbers(held[name], name) for name in FACTORS if name in held}
     values["rope_parameters"] = rope_values(get, factors, turned,
-                                            values.get("max_position_embeddings", 2048))
+                                            values["max_position_embeddings"])
     values["tie_word_embeddings"] = "output.weight" not in held
     if values["model_type"] == "llama":
         values["attention_bias"] = "blk.0.attn_q.bias" in held
@@ -98,8 +109,9 @@ def shortest(value: float) -> float:
     """The decimal with the fewest digits that is this number in 32 bits: 1e-5, not 9.9999997e-6."""
     for digits in range(1, 10):
         short = float(f"{value:.{digits}g}")
-        if struct.pack("<f", short) == struct.pack("<f", value):
-            return short
+        with suppress(OverflowError):  # rounded up, out of what 32 bits hold
+            if struct.pack("<f", short) == struct.pack("<f", value):
+                return short
     return value
 
 
