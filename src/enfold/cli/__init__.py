@@ -1,4 +1,4 @@
-"""The command `enfold`: run, chat, info, env, train, convert, plot, cache, launch.
+"""The command `enfold`: run, chat, info, env, train, convert, quantize, plot, cache, launch.
 
 A command's module is imported when it is called, so `--help` costs little more than Python itself.
 An error is one line on stderr that says what to do; exit codes are 0, 1 (failed), 2 (wrong usage),

@@ -16,6 +16,7 @@ EXAMPLES = """\
   enfold train --example text-classification > recipe.yaml
   enfold train recipe.yaml --dry-run
   enfold convert ./my-llm --to gguf --type q8_0 --out my-llm.gguf
+  enfold quantize ./my-llm --method gptq --group-size 128 --text sample.txt --out ./my-llm-int4
   enfold plot ./my-run
   enfold cache prune --limit 50GB
   enfold launch --nproc-per-node 4 train.py --learning_rate 3e-5
@@ -79,6 +80,7 @@ def build() -> Parser:
         ("env", "versions, hardware, caches and settings, for a bug report", env),
         ("train", "a training run that a YAML or JSON file describes", train),
         ("convert", "a checkpoint to GGUF for llama.cpp, or a GGUF file to safetensors", convert),
+        ("quantize", "linear layers in fewer bits, perplexity before and after", quantize),
         ("plot", "loss and metric curves of a training run", plot),
         ("cache", "the results of maps and filters that are kept on disk", cache),
         ("launch", "a training script on several processes or machines (torchrun)", launch),
@@ -150,6 +152,43 @@ def convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gguf-file", metavar="NAME",
                         help="the GGUF file of the folder or repository to convert")
     parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the repository")
+
+
+def quantize(parser: argparse.ArgumentParser) -> None:
+    """enfold quantize MODEL --method gptq --text FILE --out DIR."""
+    parser.add_argument("model", metavar="MODEL", help="a folder, or a repository of the Hub")
+    parser.add_argument("--method", required=True,
+                        choices=("gptq", "awq", "int4", "int8", "fp8", "nf4", "fp4"),
+                        help="gptq and awq look at what goes through the layers for --text; the "
+                             "others round each weight to the nearest")
+    parser.add_argument("--bits", type=int, choices=(2, 3, 4, 8), metavar="N",
+                        help="of gptq: 2, 3, 4 or 8 (default: 4)")
+    parser.add_argument("--group-size", type=int, metavar="N",
+                        help="inputs that share a scale, -1 for all (default: 128; all for int8)")
+    parser.add_argument("--asymmetric", action="store_true",
+                        help="gptq: groups have a zero of their own, as those of awq and int4 do")
+    parser.add_argument("--act-order", action="store_true",
+                        help="gptq: take inputs by descending activation (desc_act)")
+    parser.add_argument("--static-groups", action="store_true",
+                        help="with --act-order: groups stay runs of inputs, which is faster to run")
+    parser.add_argument("--damp", type=float, default=0.01, metavar="X",
+                        help="gptq: share of the Hessian's mean diagonal that is added to it "
+                             "(default: %(default)s)")
+    parser.add_argument("--layout", choices=("gptq", "awq", "compressed-tensors"),
+                        help="how gptq's and awq's layers are stored (default: as the method is "
+                             "called)")
+    parser.add_argument("--text", metavar="FILE",
+                        help="a text: its first half calibrates, the rest measures perplexity")
+    parser.add_argument("--samples", type=int, default=128, metavar="N",
+                        help="windows of the text for either (default: %(default)s)")
+    parser.add_argument("--seq-length", type=int, metavar="N",
+                        help="tokens of a window (default: 512, or what the model has)")
+    parser.add_argument("--dtype", metavar="T", default="auto",
+                        help="of what is not quantized (default: as in the checkpoint)")
+    parser.add_argument("--out", "-o", metavar="DIR",
+                        help="where the model goes (default: measure only)")
+    parser.add_argument("--revision", metavar="R", help="branch, tag or commit of the repository")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def plot(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""Quantization that looks at what goes through a layer: GPTQ and AWQ."""
