@@ -56,6 +56,7 @@ AT_LEAST = {
     "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "num_train_epochs": 0,
     "gradient_accumulation_steps": 1, "learning_rate": 0, "warmup_steps": 0, "max_grad_norm": 0,
     "torch_empty_cache_steps": 1, "save_total_limit": 1, "eval_accumulation_steps": 1,
+    "max_tokens_per_batch": 1,
     "dataloader_num_workers": 0, "dataloader_prefetch_factor": 1, "label_smoothing_factor": 0,
 }  # fmt: skip
 ACCELERATE = {  # what accelerate's settings have to be, as enfold does nothing else
@@ -189,6 +190,9 @@ def _check_intervals(args: Place) -> None:
 
 
 def _check_together(args: Place) -> None:
+    if args.max_tokens_per_batch is not None and args.auto_find_batch_size:
+        raise bad(args, "max_tokens_per_batch with auto_find_batch_size=True",
+                  "give one of them; a smaller max_tokens_per_batch needs less memory")
     if args.fp16 and args.bf16:
         raise bad(args, "fp16=True and bf16=True", "choose one")
     if args.fp16_full_eval and args.bf16_full_eval:

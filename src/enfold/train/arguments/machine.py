@@ -28,7 +28,12 @@ class MachineFields(FeedbackFields):
     train_sampling_strategy: str = arg(
         "random", "Order of training rows: random, sequential or group_by_length."
     )
-    length_column_name: str = arg("length", "The column of lengths for group_by_length.")
+    max_tokens_per_batch: int | None = arg(
+        None,
+        "Tokens of a training batch on each device, padding included, in place of a number of "
+        "rows; rows of similar length come together. (enfold's own.)",
+    )
+    length_column_name: str = arg("length", "The column of lengths, where batches go by length.")
     ignore_data_skip: bool = arg(False, "On resuming, start the epoch's data anew.")
 
     use_cpu: bool = arg(False, "Run on the CPU though there is a GPU.")

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from enfold.errors import DataError
+from enfold.train.budget import BudgetOrder
 from enfold.train.order import Order
 from enfold.train.trainer.core import Core
 from enfold.train.trainer.counting import forward_names
@@ -74,6 +75,10 @@ class Batches(Core):
             options["generator"] = torch.Generator().manual_seed(self._data_seed())
         drop = bool(args.dataloader_drop_last)
         if isinstance(dataset, IterableDataset) or not has_length(dataset):
+            if train and args.max_tokens_per_batch is not None:
+                raise DataError("max_tokens_per_batch needs rows by number, and the training data "
+                                "is a stream. Do: pack it (DataCollatorWithFlattening), or set "
+                                "per_device_train_batch_size")
             return StreamLoader(self._part(dataset), batch_size, collate, seed=self._data_seed(),
                                 drop_last=drop, ranks=self.ranks if args.world_size > 1 else None,
                                 **options)
@@ -104,6 +109,12 @@ class Batches(Core):
         """The order of training: an `Order`, or any sampler of row numbers."""
         dataset = self.train_dataset if train_dataset is None else train_dataset
         strategy = getattr(self.args, "train_sampling_strategy", "random")
+        if self.args.max_tokens_per_batch is not None:
+            args = self.args
+            return BudgetOrder(
+                self._lengths(dataset), args.max_tokens_per_batch, seed=self._data_seed(),
+                shuffle=strategy != "sequential", drop_last=args.dataloader_drop_last,
+                rank=args.process_index, world_size=args.world_size)
         grouped = strategy == "group_by_length" or getattr(self.args, "group_by_length", False)
         lengths = self._lengths(dataset) if grouped else None
         return self._order(dataset, self._train_batch_size, strategy != "sequential", lengths)
@@ -130,7 +141,7 @@ class Batches(Core):
             return [len(ids) for ids in dataset[name]]
         first = dataset[0]
         if not isinstance(first, Mapping) or name not in first:
-            raise DataError(f"group_by_length needs the lengths of the rows, and they have no "
+            raise DataError("batches by length need the lengths of the rows, and they have no "
                             f"{name!r}. Do: give the dataset a column {column!r} with them")
         return [len(dataset[row][name]) for row in range(len(dataset))]
 

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.train.budget import BudgetOrder
 from enfold.train.trainer import between
 from enfold.train.trainer.evaluating import Evaluating
 from enfold.train.trainer.finite import bad_gradient, bad_loss
-from enfold.train.trainer.memory import empty_cache
+from enfold.train.trainer.memory import empty_cache, estimate
 from enfold.train.trainer.optimizing import Optimizing
 from enfold.train.trainer.outputs import TrainOutput, speed_metrics
 from enfold.train.trainer.plan import Plan, make_plan
@@ -36,7 +37,9 @@ class Loop(Evaluating, Optimizing, Saving):
         self._train_batch_size = batch_size
         loader = self.get_train_dataloader()
         self._feed = loader if hasattr(loader, "is_ghost") else None
-        plan = make_plan(self.args, loader, batch_size, self._rows(loader))
+        order = getattr(loader, "order", None)
+        typical = order.mean_rows() if isinstance(order, BudgetOrder) else batch_size
+        plan = make_plan(self.args, loader, typical, self._rows(loader))
         self._begin_state(plan, trial)
         self._prepare(plan)
         self.progress = Progress(self._device, batch_size * self.args.world_size)
@@ -49,6 +52,7 @@ class Loop(Evaluating, Optimizing, Saving):
         start, before = time.time(), self.state.global_step
         self.model_wrapped.zero_grad()
         self.call("on_train_begin")
+        self._tell(estimate(self))
         if self.args.eval_on_start and checkpoint is None:
             self._evaluate_now(ignore_keys, first=True)
         for epoch in range(self.progress.epoch, plan.epochs):

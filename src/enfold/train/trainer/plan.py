@@ -31,10 +31,13 @@ class Plan:
     seen: float
 
 
-def make_plan(args: Any, loader: Any, batch_size: int, rows: int | None) -> Plan:
-    """The plan for a loader; one without a length needs `args.max_steps`."""
+def make_plan(args: Any, loader: Any, batch_size: float, rows: int | None) -> Plan:
+    """The plan for a loader of batches of that many rows, on average.
+
+    One without a length needs `args.max_steps`.
+    """
     accumulate = int(args.gradient_accumulation_steps)
-    together = batch_size * accumulate * int(args.world_size)
+    together = round(batch_size * accumulate * int(args.world_size))
     limited = args.max_steps > 0
     if not has_length(loader):
         if not limited:
@@ -49,7 +52,7 @@ def make_plan(args: Any, loader: Any, batch_size: int, rows: int | None) -> Plan
         raise ConfigError("the training data gives no batch. Do: give it rows, or set "
                           "dataloader_drop_last=False where there are fewer than a batch")
     epoch_steps = -(-batches // accumulate)
-    rows = batches * batch_size if rows is None else rows
+    rows = round(batches * batch_size) if rows is None else rows
     if limited:
         steps = int(args.max_steps)
         return Plan(steps, -(-steps // epoch_steps), epoch_steps, batches, accumulate, rows,
