@@ -79,6 +79,11 @@ class ProgressCallback(TrainerCallback):
                      **kwargs: Any) -> None:
         self.close()
 
+    def tell(self, text: str) -> None:
+        """A line above the bar."""
+        if self.training_bar is not None:
+            self.training_bar.write(text)
+
     def close(self) -> None:
         """End the bars where they are."""
         self._close_prediction()
@@ -99,6 +104,10 @@ class PrinterCallback(TrainerCallback):
                logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         if state.is_local_process_zero and logs is not None:
             print(readable(logs))
+
+    def tell(self, text: str) -> None:
+        """A line."""
+        print(text)
 
 
 def readable(logs: Mapping[str, Any], longest: int | None = None) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from enfold.errors import ConfigError, nearest
 from enfold.nn.buckets import RelativeBias
-from enfold.nn.linear import Linear
 from enfold.train.parallel.shell import Shell
 
 # settings of fsdp_config that FSDP2 has no use for: accepted where they ask for what happens anyway
@@ -109,9 +108,6 @@ def shard(model: nn.Module, plan: Plan, device: torch.device) -> nn.Module:
         "mesh": _mesh(plan, device),
         "offload_policy": CPUOffloadPolicy() if plan.offload and device.type != "cpu"
         else OffloadPolicy()}
-    for module in shell.modules():
-        if isinstance(module, Linear):
-            module.packing = False  # a packed copy can't see that a piece has changed
     blocks = units(shell, plan)
     for block in blocks:
         for part in block.modules():

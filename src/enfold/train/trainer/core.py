@@ -62,6 +62,10 @@ class Core:
         answer = getattr(self.callback_handler, event)(self.args, self.state, self.control, **given)
         self.control = self.control if answer is None else answer
 
+    def _tell(self, text: str) -> None:
+        """Say something to who looks on."""
+        raise NotImplementedError("Trainer._tell")
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Tell the callbacks, and keep in `state.log_history`, numbers of this step."""
         raise NotImplementedError("Trainer.log")

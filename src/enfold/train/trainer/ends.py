@@ -15,10 +15,11 @@ WORKER = "DataLoader worker"
 LOST = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")
 MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory",
           "CUBLAS_STATUS_ALLOC_FAILED")
+LESS = ("Do: auto_find_batch_size=True; or a smaller per_device_train_batch_size with more "
+        "gradient_accumulation_steps, which gives the same numbers; or "
+        "gradient_checkpointing=True; or optim='adamw_8bit'; or an adapter")
 REMEDIES = {
-    "memory": "The memory ran out. Do: auto_find_batch_size=True; or a smaller "
-              "per_device_train_batch_size with more gradient_accumulation_steps, which gives the "
-              "same numbers; or gradient_checkpointing=True; or optim='adamw_8bit'; or an adapter",
+    "memory": f"The memory ran out. {LESS}",
     "worker": "A process that loads data was ended from outside, mostly by the system, where "
               "memory is short. Do: a smaller dataloader_num_workers; with 0 an error of the data "
               "is seen where it happens",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 from logging import getLogger
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from enfold.errors import ConfigError
-from enfold.train.trainer.ends import ran_out
+from enfold.train.trainer.ends import LESS, ran_out
 from enfold.train.trainer.outputs import TrainOutput
+from enfold.weights.place.devices import free_memory
 
 if TYPE_CHECKING:
     from enfold.train.trainer.trainer import Trainer
@@ -22,7 +24,6 @@ def fitting(trainer: Trainer, checkpoint: str | None, trial: Any,
             ignore_keys: list[str] | None) -> TrainOutput:
     """Train; with `auto_find_batch_size`, with half the batch whenever memory runs out."""
     size, given = trainer._train_batch_size, trainer.optimizer
-    _log.info("%s", estimate(trainer))
     while True:
         try:
             return trainer._run(size, checkpoint, trial, ignore_keys)
@@ -53,8 +54,20 @@ def estimate(trainer: Any) -> str:
     trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     state = _per_weight(str(getattr(trainer.args.optim, "value", trainer.args.optim))) * trained
     total = weights + 4 * trained + state
-    return (f"memory before activations: {_size(total)} (weights {_size(weights)}, gradients "
-            f"{_size(4 * trained)}, optimizer {_size(state)})")
+    left, parts = _left(trainer._device) + weights, trainer.ranks.world_size
+    total, shared = (total // parts, f", over {parts} ranks") if trainer.ranks.sharded \
+        else (total, "")
+    text = (f"memory before activations: {_size(total)} (weights {_size(weights)}, gradients "
+            f"{_size(4 * trained)}, optimizer {_size(state)}{shared})")
+    text += f" of {_size(left)}" if isfinite(left) else ""
+    return text if total < left else f"{text}, which is too little. {LESS}"
+
+
+def _left(device: torch.device) -> float:
+    """Bytes of a device that nobody uses."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return free_memory()
 
 
 def _per_weight(optim: str) -> int:

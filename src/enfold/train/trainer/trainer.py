@@ -159,9 +159,11 @@ class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
 
     # ---- callbacks -------------------------------------------------------------------------------
     def _begin_callbacks(self, callbacks: list[Any] | None) -> None:
+        from enfold.data.executor.progress import are_progress_bars_disabled
         from enfold.train import callbacks as those
 
-        shown = those.PrinterCallback if self.args.disable_tqdm else those.ProgressCallback
+        quiet = self.args.disable_tqdm or are_progress_bars_disabled()
+        shown = those.PrinterCallback if quiet else those.ProgressCallback
         every = [those.DefaultFlowCallback,
                  *those.get_reporting_integration_callbacks(self.args.report_to),
                  *(callbacks or ())]
@@ -183,6 +185,16 @@ class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
     def remove_callback(self, callback: Any) -> None:
         """Take a callback, or the first of a class, out."""
         self.callback_handler.remove_callback(callback)
+
+    def _tell(self, text: str) -> None:
+        """Above the bar, or as a line where logs are lines."""
+        from enfold.train.callbacks import PrinterCallback, ProgressCallback
+
+        _log.info("%s", text)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, (PrinterCallback, ProgressCallback)) \
+                    and self.is_world_process_zero():
+                callback.tell(text)
 
     def _close_bars(self) -> None:
         from enfold.train.callbacks import ProgressCallback
