@@ -108,3 +108,18 @@ def test_features_that_do_not_divide(monkeypatch: pytest.MonkeyPatch) -> None:
                                            num_hidden_layers=1, intermediate_size=41))
     with pytest.raises(InputError, match=r"bert.encoder.layer.0.output has 41 features, which 2 "):
         cut_model(model, 2)
+
+
+def test_what_a_shared_model_does_not_do() -> None:
+    from enfold import LoraConfig, get_peft_model
+    from enfold.train.parallel.ranks import Ranks
+
+    model = load(*LLAMA)
+    model.tp_size = 2
+    with pytest.raises(NotImplementedError, match=r"adapters on a model that processes share .* "
+                                                  r"not built. Do: load it without tp_plan"):
+        get_peft_model(model, LoraConfig(target_modules=["q_proj"]))
+    ranks = Ranks.__new__(Ranks)
+    ranks.world_size = 2
+    with pytest.raises(ValueError, match=r"shared by the processes \(tp_plan\). Do: load it witho"):
+        ranks.wrap(model)

@@ -54,6 +54,9 @@ class Adapters:
         need not.
         """
         self._check_name(name)
+        if getattr(self.model, "tp_size", None):
+            raise NotImplementedError("adapters on a model that processes share (tp_plan) are not "
+                                      "built. Do: load it without tp_plan")
         if config.is_prompt_learning and not self.wrapped:
             raise InputError(f"{type(config).__name__} acts on the inputs, not on layers. Do: use "
                              "get_peft_model")

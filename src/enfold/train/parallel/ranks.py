@@ -89,6 +89,10 @@ class Ranks:
         """The model as it is called in a training step; the same for the same model."""
         if self.world_size == 1:
             return model
+        if getattr(model, "tp_size", None):
+            raise ConfigError("the Trainer gives each process a batch of its own, and this model "
+                              "is shared by the processes (tp_plan). Do: load it without tp_plan "
+                              "and train with fsdp='full_shard'")
         if self._wrapped is None or self._wrapped[0] is not model:
             wrap = self._in_pieces if self.sharded else self._replicated
             self._wrapped = model, wrap(model)
