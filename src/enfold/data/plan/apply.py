@@ -117,8 +117,7 @@ class Apply(Node):
         first = self.done[0]
         if not first.columns:
             return 0
-        shares = any(isinstance(value, str) for value in first.columns.values())
-        if isinstance(self.op, MapOp) and (not self.op.call.batched or shares) \
+        if isinstance(self.op, MapOp) and (not self.op.call.batched or first.shares) \
                 and not self.op.drop_last:
             return self.below.rows
         return None

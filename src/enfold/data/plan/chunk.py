@@ -115,9 +115,13 @@ class Result:
     def on(self, chunk: Chunk) -> Chunk:
         """The rows that come out, given those that went in."""
         columns = {name: self._value(chunk, value) for name, value in self.columns.items()}
-        shared = any(isinstance(value, str) for value in columns.values())
-        return Chunk(chunk.base, self._origin(chunk.origin) if shared else None, columns,
-                     self.num_rows, self.features)
+        origin = self._origin(chunk.origin) if any_shared(columns) else None
+        return Chunk(chunk.base, origin, columns, self.num_rows, self.features)
+
+    @property
+    def shares(self) -> bool:
+        """Whether a column is still one of the input."""
+        return any_shared(self.columns)
 
     def _value(self, chunk: Chunk, value: Any) -> Any:
         if not isinstance(value, str):
@@ -133,6 +137,11 @@ class Result:
         if isinstance(origin, range):
             return self.keep + origin.start
         return origin[self.keep]  # type: ignore[no-any-return]
+
+
+def any_shared(columns: Mapping[str, Any]) -> bool:
+    """Whether a column is given by the name of another."""
+    return any(isinstance(value, str) for value in columns.values())
 
 
 def _stacked(arrays: Sequence[pa.Array]) -> pa.Array:

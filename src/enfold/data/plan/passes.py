@@ -13,7 +13,7 @@ from enfold.data.frame import Frame
 from enfold.data.plan.chunk import Chunk
 from enfold.data.plan.engine import engine_now
 from enfold.data.plan.mapop import MapOp
-from enfold.data.plan.ops import FilterOp, UserOp
+from enfold.data.plan.ops import ColumnsOp, UserOp
 from enfold.data.plan.parallel import Parallel
 from enfold.data.plan.segments import Segment, Writer, open_all
 from enfold.data.plan.stages import Base, pipeline
@@ -78,10 +78,8 @@ def changes_count(step: Any) -> bool:
     """Whether other numbers of rows may come out than go in."""
     op = step.op
     if isinstance(op, MapOp):
-        shares = bool(step.done) and any(isinstance(value, str)
-                                         for value in step.done[0].columns.values())
-        return op.call.batched and not shares
-    return not hasattr(op, "columns") or isinstance(op, FilterOp)
+        return op.call.batched and not (step.done and step.done[0].shares)
+    return not isinstance(op, ColumnsOp)
 
 
 def unit(chain: Sequence[Any]) -> int | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -144,8 +144,8 @@ def save_layout(folder: Path, segments: Sequence[Segment], features: Features, b
 
 def asdict_of(segment: Segment) -> dict[str, Any]:
     """A segment without what is open in this process."""
-    bare = Segment(segment.file, segment.rows, segment.shared, segment.span)
-    return {name: value for name, value in asdict(bare).items() if name not in ("table", "path")}
+    return {"file": segment.file, "rows": segment.rows, "shared": segment.shared,
+            "span": segment.span}
 
 
 def load_layout(folder: Path) -> tuple[list[Segment], Features, str]:
