@@ -8,7 +8,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from enfold.data.dataset.reading import Reading, columns_given
+from enfold.data.dataset.reading import Reading
 from enfold.data.features import ClassLabel, FeatureError, Features, feature_of, to_array
 from enfold.data.features.build import infer
 from enfold.data.features.value import Value
@@ -218,6 +218,3 @@ def _number(table: list[int], value: int | None) -> int | None:
 def _spelt(names: list[str], label2id: Mapping[str, int]) -> list[str]:
     given = {name.lower(): name for name in label2id}
     return [given[name] for name in names]
-
-
-__all__ = ["Columns", "columns_given"]

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from enfold.data.dataset.making import mixed_given
 from enfold.data.dataset.origin import checked_fingerprint
-from enfold.data.dataset.reading import columns_given
 from enfold.data.dataset.rows import Rows
 from enfold.data.features import Features
 from enfold.data.plan import (
@@ -141,7 +140,7 @@ class Functions(Rows):
         return self._node.rows is None or self._node.rows > 0
 
     def _inputs(self, columns: str | Sequence[str] | None, what: str) -> tuple[str, ...] | None:
-        return None if columns is None else tuple(self._known(columns_given(columns), what))
+        return None if columns is None else tuple(self._known(columns, what))
 
     def _saved(self, dataset: Self, cache_file_name: str | None, reuse: bool | None) -> Self:
         if cache_file_name is None:

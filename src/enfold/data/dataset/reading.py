@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, overload
 
@@ -15,7 +15,6 @@ from enfold.data.dataset.quickrows import QuickRows
 from enfold.data.formatting import Column, View, get_format_type_from_alias, row_numbers
 from enfold.data.formatting.registry import get_formatter
 from enfold.data.plan import Format
-from enfold.errors import DataError, nearest
 
 _BLOCK = 1000  # rows decoded at once
 _GATHERED = 10_000  # and where they are behind row numbers
@@ -225,16 +224,3 @@ class _Readers:
 
     def __init__(self, view: View, quick: QuickRows | None) -> None:
         self.view, self.quick = view, quick
-
-
-def columns_given(columns: Mapping[str, Any] | Sequence[str] | str) -> list[str]:
-    """Names given as one, as a list."""
-    return [columns] if isinstance(columns, str) else list(columns)
-
-
-def one_of(name: str, value: Any, known: Iterable[Any]) -> None:
-    """Raise `DataError` unless the value is among those known."""
-    known = list(known)
-    if value not in known:
-        raise DataError(f"{name}: got {value!r}{nearest(str(value), map(str, known))}. Expected "
-                        f"one of {', '.join(map(repr, known))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -209,8 +208,3 @@ def _not_nullable(what: str, disable_nullable: bool) -> None:
         raise NotImplementedError(f"{what}: disable_nullable=True writes columns that Arrow calls "
                                   "not nullable, which nothing here does. Do: leave it out, and "
                                   "check for None where it matters")
-
-
-def rounded(part: float, count: int, up: bool) -> int:
-    """A fraction of a number of rows."""
-    return math.ceil(part * count) if up else math.floor(part * count)

@@ -79,10 +79,3 @@ def _format_of(paths: Sequence[str]) -> Format | None:
             return _format_of([name for path in paths if path.endswith(".zip")
                                for name in members(path)])
     return None
-
-
-def of_format(path: str, name: str) -> bool:
-    """Whether a file belongs to a format, by its name; archives may, metadata of media does."""
-    media = name.endswith("folder")
-    return any(FORMATS.get(one, ("",))[0] == name or one == ".zip" for one in extensions(path)) or (
-        media and PurePosixPath(path).name in METADATA)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from glob import has_magic
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from enfold.data.sources import walk
@@ -106,33 +104,6 @@ def check_split(name: str) -> str:
         raise DataError(f"Split name should match '^{SPLIT_NAME.pattern}$' but got {name!r}: "
                         f"letters, digits and underscores, with dots between")
     return name
-
-
-def resolve_files(patterns: Mapping[str, Sequence[str]], base_path: str = "",
-                  extensions: Iterable[str] | None = None,
-                  storage: Mapping[str, Any] | None = None) -> dict[str, list[str]]:
-    """The files of each split's patterns.  A pattern may find nothing, a plain path may not.
-
-    Raises FileMissing.
-    """
-    base = base_path or Path().resolve().as_posix()
-    return {split: _resolved(many, partial(resolve_pattern, base_path=base, extensions=extensions,
-                                           storage=storage))
-            for split, many in patterns.items()}
-
-
-def _resolved(patterns: Sequence[str], resolve: Callable[[str], list[str]]) -> list[str]:
-    found: list[str] = []
-    for pattern in patterns:
-        magic = has_magic(pattern)
-        try:
-            files = resolve(pattern)
-        except FileMissing:
-            if not magic:
-                raise
-            continue
-        found += [file for file in files if not (magic and file in found)]
-    return found
 
 
 def resolve_pattern(pattern: str, base_path: str = "", extensions: Iterable[str] | None = None,
