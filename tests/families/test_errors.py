@@ -235,12 +235,6 @@ TABLE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: load(trust_remote_code=True),
         "trust_remote_code=True: enfold runs no code of a checkpoint. Do: leave it out; an "
         "unknown model_type raises by itself"),
-    "quantized": (
-        lambda: load(load_in_4bit=True),
-        "from_pretrained(load_in_4bit=...) is not built yet. Do: load the model as it is"),
-    "gguf": (
-        lambda: load(gguf_file="a.gguf"),
-        "from_pretrained(gguf_file=...) is not built yet. Do: give a folder with safetensors"),
     "misspelt device": (
         lambda: load(device_map="gpu"),
         "device_map is 'gpu', expected 'auto', 'cpu', 'cuda', 'cuda:1' or a torch.device"),

@@ -248,6 +248,17 @@ def test_a_placed_model_is_not_moved_or_cast() -> None:
     placed.to("cpu")
 
 
+def test_a_pipeline_leaves_it_where_it_is() -> None:
+    from enfold.tasks.base import place
+
+    placed = load(*LLAMA, device_map={"": "meta"})
+    assert place(placed, None) == torch.device("meta")
+    placed = load(*LLAMA, device_map=NAMES)
+    assert place(placed, None) == torch.device("cpu")
+    with pytest.raises(KeyError, match=r"spread by device_map over .'cpu', 'disk'.*leave device="):
+        place(placed, "cpu")
+
+
 # ---- memory --------------------------------------------------------------------------------------
 BIG = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 16,
        "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 4000,

@@ -203,7 +203,8 @@ def place(model: Any, device: Any) -> torch.device:
     import torch
 
     spread = getattr(model, "hf_device_map", None)
-    if spread is not None and len(set(spread.values())) > 1:
+    several = spread is not None and len(set(spread.values())) > 1
+    if several or (spread is not None and device is None):
         if device is not None:
             raise TaskError("the model was spread by device_map over "
                             f"{sorted(map(str, set(spread.values())))}, so device={device!r} can't "
