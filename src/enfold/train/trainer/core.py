@@ -62,6 +62,9 @@ class Core:
         answer = getattr(self.callback_handler, event)(self.args, self.state, self.control, **given)
         self.control = self.control if answer is None else answer
 
+    def _report_trial(self, metrics: dict[str, float]) -> None:
+        """Tell a search of an evaluation; `Search` says how."""
+
     def _tell(self, text: str) -> None:
         """Say something to who looks on."""
         raise NotImplementedError("Trainer._tell")

@@ -197,6 +197,7 @@ class Loop(Evaluating, Optimizing, Saving):
 
     def _evaluate_now(self, ignore_keys: list[str] | None, first: bool = False) -> dict[str, float]:
         metrics = self.evaluate(ignore_keys=ignore_keys)
+        self._report_trial(metrics)
         if self._by_metric() and not first:
             self.lr_scheduler.step(self._metric(metrics))
         return metrics

@@ -18,8 +18,8 @@ class Search(Core):
     hp_name: Callable[[Any], str] | None
     hp_space: Callable[[Any], dict[str, Any]]
     compute_objective: Callable[[dict[str, float]], float]
+    objective: Any
     _trial: Any
-    _space: dict[str, Any]
 
     def hyperparameter_search(self, hp_space: Callable[[Any], dict[str, Any]] | None = None,
                               compute_objective: Callable[[dict[str, float]], float] | None = None,
@@ -30,7 +30,9 @@ class Search(Core):
 
         hp_space(trial): the arguments of a trial.  compute_objective(metrics): what is minimised
         or maximised (`direction`); a list of directions for several, which gives several runs.
-        backend: "optuna".  kwargs: of optuna.create_study, and timeout, n_jobs, gc_after_trial.
+        backend: "optuna".  kwargs: of optuna.create_study, and timeout, gc_after_trial.  Each
+        evaluation is reported, so that a pruner can end a trial; checkpoints of trial 3 are in
+        output_dir/run-3 (hp_name(trial) names it).  Afterwards `args` are as before.
         """
         name = str(getattr(backend, "value", backend or "optuna"))
         if name != "optuna":
@@ -39,18 +41,23 @@ class Search(Core):
         if self.model_init is None:
             raise ConfigError("hyperparameter_search trains anew for each trial, so it needs "
                               "model_init instead of model. Do: Trainer(model_init=...)")
+        if self.args.world_size > 1 or kwargs.pop("n_jobs", 1) != 1:
+            raise NotImplementedError("hyperparameter_search trains one trial after the other in "
+                                      "one process. Do: leave out n_jobs and torchrun; several "
+                                      "processes can share a study by storage= and study_name=")
         self.hp_search_backend, self.hp_name = name, hp_name
         self.hp_space = hp_space or default_hp_space
         self.compute_objective = compute_objective or default_compute_objective
+        before = dict(vars(self.args))
         try:
             return self._study(n_trials, direction, kwargs)
         finally:
             self.hp_search_backend = self._trial = None
+            vars(self.args).update(before)
 
     def _study(self, trials: int, direction: str | list[str], kwargs: dict[str, Any]) -> Any:
         optuna = require("optuna")
-        run = {name: kwargs.pop(name) for name in ("timeout", "n_jobs", "gc_after_trial")
-               if name in kwargs}
+        run = {name: kwargs.pop(name) for name in ("timeout", "gc_after_trial") if name in kwargs}
         several = isinstance(direction, list)
         aim = {"directions" if several else "direction": direction}
         study = optuna.create_study(**aim, **kwargs)
@@ -60,19 +67,22 @@ class Search(Core):
                  for trial in (study.best_trials if several else [study.best_trial])]
         return found if several else found[0]
 
-    def _try(self, trial: Any) -> Any:
-        self._trial = trial
+    def _try(self: Any, trial: Any) -> Any:
+        self._trial, self.objective = trial, None
         self.train(trial=trial)
-        metrics = self.evaluate()
-        return self.compute_objective(dict(metrics))
+        if self.objective is None:  # no evaluation after the last step
+            self.objective = self.compute_objective(dict(self.evaluate()))
+        return self.objective
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train; the Trainer says how."""
-        raise NotImplementedError("Trainer.train")
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate; the Trainer says how."""
-        raise NotImplementedError("Trainer.evaluate")
+    def _report_trial(self, metrics: dict[str, float]) -> None:
+        """Tell the study of an evaluation; raises TrialPruned to end a trial of no promise."""
+        if self.hp_search_backend is None or self._trial is None:
+            return
+        self.objective = self.compute_objective(dict(metrics))
+        if isinstance(self.objective, (int, float)):  # several can't be compared on the way
+            self._trial.report(self.objective, self.state.global_step)
+            if self._trial.should_prune():
+                raise require("optuna").TrialPruned
 
     def _hp_search_setup(self, trial: Any) -> None:
         """Have the arguments of a trial, before it is trained."""

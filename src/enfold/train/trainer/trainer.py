@@ -35,7 +35,7 @@ from enfold.train.trainer.steps import LabelSmoother
 _log = getLogger(__name__)
 
 
-class Trainer(Loop, hub.Hub, search.Search, metrics.Metrics):
+class Trainer(search.Search, Loop, hub.Hub, metrics.Metrics):
     """Trains a model of enfold, or any Module whose forward returns a loss.
 
     model: left where it is if it was placed (device_map, `.to("cuda")`).  args:
