@@ -81,22 +81,16 @@ void multiply(const T* x, int64_t rows, int64_t inputs, int64_t outputs, const u
   const int64_t per_row = inputs / block;
   Arranged arranged(x, rows, inputs, narrow);
   const Table table(values);
-  const int64_t groups = (outputs + TOGETHER - 1) / TOGETHER;
-  parallel(groups, 1 + 65536 / (inputs * TOGETHER / 2), threads, [&](int64_t begin, int64_t end) {
-    std::vector<float> room(size_t(per_row * TOGETHER));
-    float sums[TOGETHER * MOST_ROWS];
-    for (int64_t group = begin; group < end; group++) {
-      const int64_t first = group * TOGETHER;
-      const int count = int(outputs - first < TOGETHER ? outputs - first : TOGETHER);
-      const float* own = scales.read(first * per_row, count * per_row, room.data());
+  parallel(outputs, 1 + 65536 / inputs, threads, [&](int64_t begin, int64_t end) {
+    std::vector<float> room(scales.indices ? size_t(per_row) : 0);
+    float sums[MOST_ROWS];
+    for (int64_t o = begin; o < end; o++) {
+      const float* own = scales.read(o * per_row, per_row, room.data());
       for (int64_t row = 0; row < rows; row += MOST_ROWS) {
         const int height = int(rows - row < MOST_ROWS ? rows - row : MOST_ROWS);
-        products(arranged, row, height, packed + first * inputs / 2, count, inputs, block, own,
-                 table, sums);
+        products(arranged, row, height, packed + o * inputs / 2, inputs, block, own, table, sums);
         for (int m = 0; m < height; m++)
-          for (int o = 0; o < count; o++)
-            put(out + (row + m) * outputs + first + o,
-                sums[m * TOGETHER + o] + (bias ? bias[first + o] : 0.0f));
+          put(out + (row + m) * outputs + o, sums[m] + (bias ? bias[o] : 0.0f));
       }
     }
   });

@@ -15,8 +15,8 @@ namespace {
 
 constexpr float TINY = 1e-38f;
 constexpr int CHUNK = 128;     // numbers of a weight in 64 bytes
-constexpr int TOGETHER = 4;    // rows of the weight at a time: they share what is read of x
 constexpr int MOST_ROWS = 2;   // of x at a time
+constexpr int AHEAD = 8192;    // bytes of the weight that are asked for in advance
 
 struct Brain { uint16_t bits; };
 struct Half { uint16_t bits; };
@@ -213,7 +213,8 @@ struct Arranged {
     vectors = start;
     for (int64_t row = 0; row < rows; row++)
       for (int64_t c = 0; c < chunks; c++)
-        fill(x + row * inputs + c * CHUNK, inputs - c * CHUNK, start + (row * stride + c * (narrow ? 4 : 8)) * 64);
+        fill(x + row * inputs + c * CHUNK, inputs - c * CHUNK,
+             start + (row * stride + c * (narrow ? 4 : 8)) * 64);
   }
 
   template <class T>
@@ -233,106 +234,105 @@ struct Arranged {
   const uint8_t* at(int64_t row) const { return vectors + row * stride * 64; }
 };
 
-inline __m512 pair(const float* scales, int64_t place, int shift) {
-  const __m512 first = _mm512_set1_ps(scales[place >> shift]);
-  return _mm512_mask_mov_ps(first, 0xff00, _mm512_set1_ps(scales[(place + 64) >> shift]));
+// Of the 16 sums of a chunk the first eight belong to its first 64 numbers, the others to the rest.
+// PAIRS: blocks are of 64, so that each half has a scale of its own.
+template <bool PAIRS>
+inline __m512 scale_of(const float* scales, __mmask16 second) {
+  const __m512 first = _mm512_set1_ps(scales[0]);
+  if (!PAIRS) return first;
+  return _mm512_mask_broadcastss_ps(first, second, _mm_load_ss(scales + 1));
 }
 
-template <int M, int O>
-inline void wide_products(const Arranged& x, int64_t row, const uint8_t* packed, int64_t inputs,
-                          int shift, const float* scales, const Table& values, float* sums) {
-  const __m512 table = _mm512_loadu_ps(values.values);
-  __m512 total[M][O];
-  for (auto& each : total) for (auto& one : each) one = _mm512_setzero_ps();
-  const int64_t width = inputs / 2, count = inputs >> shift;
-  for (int64_t c = 0; c * CHUNK < inputs; c++) {
-    const bool half = inputs - c * CHUNK < CHUNK;
-    const __mmask16 mask = half ? 0x00ff : 0xffff;
-    __m512i bytes[O];
-    __m512 part[M][O];
-    for (int o = 0; o < O; o++) {
-      bytes[o] = _mm512_maskz_loadu_epi32(mask, packed + o * width + c * 64);
-      _mm_prefetch((const char*)(packed + o * width + c * 64 + 1024), _MM_HINT_T0);
-      for (int m = 0; m < M; m++) part[m][o] = _mm512_setzero_ps();
-    }
-    for (int s = 0; s < 8; s++) {
-      __m512 given[M];
-      for (int m = 0; m < M; m++)
-        given[m] = _mm512_load_ps((const float*)(x.at(row + m) + (c * 8 + s) * 64));
-      for (int o = 0; o < O; o++) {
-        const __m512 found = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes[o], 4 * s), table);
-        for (int m = 0; m < M; m++) part[m][o] = _mm512_fmadd_ps(found, given[m], part[m][o]);
-      }
-    }
-    for (int o = 0; o < O; o++) {
-      const __m512 scale = half ? _mm512_set1_ps(scales[o * count + (c * CHUNK >> shift)])
-                                : pair(scales + o * count, c * CHUNK, shift);
-      for (int m = 0; m < M; m++) total[m][o] = _mm512_fmadd_ps(part[m][o], scale, total[m][o]);
-    }
-  }
-  for (int m = 0; m < M; m++)
-    for (int o = 0; o < O; o++) sums[m * TOGETHER + o] = _mm512_reduce_add_ps(total[m][o]);
+inline __mmask16 upper_half() {
+  __mmask16 mask = 0xff00;
+  __asm__("" : "+Yk"(mask));  // keeps it in its register
+  return mask;
 }
+
+struct Wide {  // fp32: eight vectors of x for a chunk
+  static constexpr int STEP = 8;
+  __m512 table;
+
+  explicit Wide(const Table& values) : table(_mm512_loadu_ps(values.values)) {}
+  __m512 product(__m512i bytes, const uint8_t* x) const {
+    __m512 even = _mm512_setzero_ps(), odd = even;
+    for (int s = 0; s < 8; s += 2) {
+      const __m512 first = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4 * s), table);
+      const __m512 second = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4 * s + 4), table);
+      even = _mm512_fmadd_ps(first, _mm512_load_ps((const float*)(x + s * 64)), even);
+      odd = _mm512_fmadd_ps(second, _mm512_load_ps((const float*)(x + s * 64 + 64)), odd);
+    }
+    return _mm512_add_ps(even, odd);
+  }
+};
 
 #if defined(ENFOLD_BF16)
-template <int M, int O>
-inline void narrow_products(const Arranged& x, int64_t row, const uint8_t* packed, int64_t inputs,
-                            int shift, const float* scales, const Table& values, float* sums) {
-  const __m512i table = _mm512_loadu_si512(values.narrow);
-  __m512 total[M][O];
-  for (auto& each : total) for (auto& one : each) one = _mm512_setzero_ps();
-  const int64_t width = inputs / 2, count = inputs >> shift;
-  for (int64_t c = 0; c * CHUNK < inputs; c++) {
-    const bool half = inputs - c * CHUNK < CHUNK;
-    const __mmask16 mask = half ? 0x00ff : 0xffff;
-    __m512bh given[M][4];
+struct Narrow {  // bf16: four vectors of x for a chunk
+  static constexpr int STEP = 4;
+  __m512i table;
+
+  explicit Narrow(const Table& values) : table(_mm512_loadu_si512(values.narrow)) {}
+  __m512 product(__m512i bytes, const uint8_t* x) const {
+    __m512 even = _mm512_setzero_ps(), odd = even;
+    for (int s = 0; s < 4; s += 2) {
+      const __m512i first = _mm512_permutexvar_epi16(_mm512_srli_epi16(bytes, 4 * s), table);
+      const __m512i second = _mm512_permutexvar_epi16(_mm512_srli_epi16(bytes, 4 * s + 4), table);
+      even = _mm512_dpbf16_ps(even, (__m512bh)first, (__m512bh)_mm512_load_si512(x + s * 64));
+      odd = _mm512_dpbf16_ps(odd, (__m512bh)second, (__m512bh)_mm512_load_si512(x + s * 64 + 64));
+    }
+    return _mm512_add_ps(even, odd);
+  }
+};
+#else
+using Narrow = Wide;
+#endif
+
+template <class Way, int M, bool PAIRS>
+inline void row_products(const Arranged& x, int64_t row, const uint8_t* packed, int64_t inputs,
+                         int shift, const float* scales, const Table& values, float* sums) {
+  const Way way(values);
+  const __mmask16 second = upper_half();
+  const int64_t chunks = inputs / CHUNK, apart = x.stride * 64;
+  const uint8_t* given = x.at(row);
+  __m512 total[M];
+  for (auto& each : total) each = _mm512_setzero_ps();
+  for (int64_t c = 0; c < chunks; c++, packed += 64, given += Way::STEP * 64) {
+    const __m512i bytes = _mm512_loadu_si512(packed);
+    _mm_prefetch((const char*)(packed + AHEAD), _MM_HINT_T0);
+    const __m512 scale = scale_of<PAIRS>(scales + (PAIRS ? 2 * c : c * CHUNK >> shift), second);
     for (int m = 0; m < M; m++)
-      for (int s = 0; s < 4; s++)
-        given[m][s] = (__m512bh)_mm512_load_si512(x.at(row + m) + (c * 4 + s) * 64);
-    for (int o = 0; o < O; o++) {
-      const uint8_t* from = packed + o * width + c * 64;
-      const __m512i bytes = _mm512_maskz_loadu_epi32(mask, from);
-      _mm_prefetch((const char*)(from + 1024), _MM_HINT_T0);
-      const __m512 scale = half ? _mm512_set1_ps(scales[o * count + (c * CHUNK >> shift)])
-                                : pair(scales + o * count, c * CHUNK, shift);
-      __m512bh found[4];
-      for (int s = 0; s < 4; s++)
-        found[s] = (__m512bh)_mm512_permutexvar_epi16(_mm512_srli_epi16(bytes, 4 * s), table);
-      for (int m = 0; m < M; m++) {
-        __m512 part = _mm512_setzero_ps();
-        for (int s = 0; s < 4; s++) part = _mm512_dpbf16_ps(part, found[s], given[m][s]);
-        total[m][o] = _mm512_fmadd_ps(part, scale, total[m][o]);
-      }
-    }
+      total[m] = _mm512_fmadd_ps(way.product(bytes, given + m * apart), scale, total[m]);
   }
-  for (int m = 0; m < M; m++)
-    for (int o = 0; o < O; o++) sums[m * TOGETHER + o] = _mm512_reduce_add_ps(total[m][o]);
+  if (inputs % CHUNK) {  // 64 more
+    const __m512i bytes = _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i*)packed));
+    const __m512 scale = _mm512_set1_ps(scales[chunks * CHUNK >> shift]);
+    for (int m = 0; m < M; m++)
+      total[m] = _mm512_fmadd_ps(way.product(bytes, given + m * apart), scale, total[m]);
+  }
+  for (int m = 0; m < M; m++) sums[m] = _mm512_reduce_add_ps(total[m]);
 }
-#endif
 
-template <int M, int O>
+template <int M>
 inline void some_products(const Arranged& x, int64_t row, const uint8_t* packed, int64_t inputs,
-                          int shift, const float* scales, const Table& values, float* sums) {
-#if defined(ENFOLD_BF16)
+                          int64_t block, const float* scales, const Table& values, float* sums) {
+  const int shift = __builtin_ctzll(uint64_t(block));
+  const bool pairs = block == 64;
+  if (x.narrow && pairs)
+    return row_products<Narrow, M, true>(x, row, packed, inputs, shift, scales, values, sums);
   if (x.narrow)
-    return narrow_products<M, O>(x, row, packed, inputs, shift, scales, values, sums);
-#endif
-  wide_products<M, O>(x, row, packed, inputs, shift, scales, values, sums);
+    return row_products<Narrow, M, false>(x, row, packed, inputs, shift, scales, values, sums);
+  if (pairs)
+    return row_products<Wide, M, true>(x, row, packed, inputs, shift, scales, values, sums);
+  row_products<Wide, M, false>(x, row, packed, inputs, shift, scales, values, sums);
 }
 
-// sums [m, TOGETHER]: rows [row, row + height) of x times `count` rows of the weight.
-inline void products(const Arranged& x, int64_t row, int height, const uint8_t* packed, int count,
+// sums [m]: rows [row, row + height) of x times one row of the weight.
+inline void products(const Arranged& x, int64_t row, int height, const uint8_t* packed,
                      int64_t inputs, int64_t block, const float* scales, const Table& values,
                      float* sums) {
-  const int shift = __builtin_ctzll(uint64_t(block));
-  if (count == TOGETHER && height == 1)
-    return some_products<1, TOGETHER>(x, row, packed, inputs, shift, scales, values, sums);
-  if (count == TOGETHER && height == 2)
-    return some_products<2, TOGETHER>(x, row, packed, inputs, shift, scales, values, sums);
-  for (int m = 0; m < height; m++)
-    for (int o = 0; o < count; o++)
-      some_products<1, 1>(x, row + m, packed + o * inputs / 2, inputs, shift,
-                          scales + o * (inputs >> shift), values, sums + m * TOGETHER + o);
+  if (height == 2)
+    return some_products<2>(x, row, packed, inputs, block, scales, values, sums);
+  some_products<1>(x, row, packed, inputs, block, scales, values, sums);
 }
 
 #else
@@ -383,24 +383,22 @@ struct Arranged {
   const float* at(int64_t row) const { return numbers.get() + row * inputs; }
 };
 
-inline void products(const Arranged& x, int64_t row, int height, const uint8_t* packed, int count,
+inline void products(const Arranged& x, int64_t row, int height, const uint8_t* packed,
                      int64_t inputs, int64_t block, const float* scales, const Table& values,
                      float* sums) {
   constexpr int STEP = 64;
-  for (int n = 0; n < TOGETHER * height; n++) sums[n] = 0.0f;
+  for (int m = 0; m < height; m++) sums[m] = 0.0f;
   float part[STEP];
-  for (int o = 0; o < count; o++)
-    for (int64_t n = 0; n < inputs; n += STEP) {
-      unpack_block(packed + (o * inputs + n) / 2, STEP, scales[(o * inputs + n) / block],
-                   values.values, part);
-      for (int m = 0; m < height; m++) {
-        const float* given = x.at(row + m) + n;
-        float sum[16] = {};
-        for (int k = 0; k < STEP; k += 16)
-          for (int lane = 0; lane < 16; lane++) sum[lane] += part[k + lane] * given[k + lane];
-        for (int lane = 0; lane < 16; lane++) sums[m * TOGETHER + o] += sum[lane];
-      }
+  for (int64_t n = 0; n < inputs; n += STEP) {
+    unpack_block(packed + n / 2, STEP, scales[n / block], values.values, part);
+    for (int m = 0; m < height; m++) {
+      const float* given = x.at(row + m) + n;
+      float sum[16] = {};
+      for (int k = 0; k < STEP; k += 16)
+        for (int lane = 0; lane < 16; lane++) sum[lane] += part[k + lane] * given[k + lane];
+      for (int lane = 0; lane < 16; lane++) sums[m] += sum[lane];
     }
+  }
 }
 #endif
 
