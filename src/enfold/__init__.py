@@ -83,6 +83,16 @@ _PLACES = {
     "enfold.train.schedules":
         "get_constant_schedule get_constant_schedule_with_warmup "
         "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_scheduler",
+    "enfold.quant.config": "BitsAndBytesConfig",
+    "enfold.quant.gptq": "GPTQConfig",
+    "enfold.quant.awq": "AwqConfig",
+    "enfold.quant.compressed": "CompressedTensorsConfig",
+    "enfold.quant.torchao": "TorchAoConfig",
+    "enfold.quant.fine_fp8": "FineGrainedFP8Config",
+    "enfold.quant.gguf": "GGUFQuantizationConfig",
+    "enfold.quant.others":
+        "QuantoConfig HqqConfig EetqConfig AqlmConfig VptqConfig HiggsConfig SpQRConfig "
+        "FPQuantConfig FbgemmFp8Config BitNetQuantConfig QuarkConfig Mxfp4Config AutoRoundConfig",
     "enfold.adapt":
         "AdaLoraConfig AdapterConfig IA3Config LoHaConfig LoKrConfig LoftQConfig LoraConfig "
         "OFTConfig PeftConfig PromptEncoderReparameterizationType PromptTuningInit "
