@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from enfold.model.quantizing import quantizing
 from enfold.models.configs import PreTrainedConfig, read_values
 from enfold.models.gguf import open_gguf
 from enfold.models.registry import get_family
+from enfold.quant.gguf import GGUFQuantizationConfig
 from enfold.settings import compat
 from enfold.weights.load import Report, Terms, load
 from enfold.weights.place.devices import rank_device
@@ -87,6 +88,8 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     config = _config(cls, gguf or name, hub, options.config, edits)
     config.name_or_path = str(name)
     checkpoint = _open(name, gguf, hub, options, config)
+    if gguf and isinstance(options.quantization_config, GGUFQuantizationConfig):
+        options = replace(options, quantization_config=None)  # the checkpoint says it now
     untied = get_family(cls.model_type).untied
     if untied and "tie_word_embeddings" not in edits and untied(config, checkpoint.keys()):
         config.tie_word_embeddings = False
@@ -115,7 +118,8 @@ def _open(name: PathLike, gguf: Path | None, hub: HubOptions, options: Options,
         raise ArgumentError(f"from_pretrained: variant= and use_safetensors= do not go with a GGUF "
                             f"file ({gguf}). Do: leave them out")
     wanted = options.dtype if options.dtype not in (None, "auto") else None
-    return open_gguf(gguf, config, None if wanted is None else as_dtype(wanted))
+    return open_gguf(gguf, config, None if wanted is None else as_dtype(wanted),
+                     keep=isinstance(options.quantization_config, GGUFQuantizationConfig))
 
 
 def _split(cls: type[PreTrainedModel], kwargs: dict[str, Any]) -> tuple[Options, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enfold.errors import CheckpointError
 from enfold.files import Checkpoint
 from enfold.files.gguf import GGUFFile, open_shards
 from enfold.models.gguf.dialects import Dialect, dialect_of
@@ -19,16 +20,28 @@ if TYPE_CHECKING:
     from enfold.weights.names import NameTable
 
 
-def open_gguf(path: Path, config: Config, dtype: torch.dtype | None = None) -> Checkpoint:
+def open_gguf(path: Path, config: Config, dtype: torch.dtype | None = None, *,
+              keep: bool = False) -> Checkpoint:
     """The tensors of a file (and its further shards), turned into numbers as they are read.
 
-    dtype: what blocks are turned into (default float32).  A tensor that the architecture has no
-    place for keeps its GGUF name.
+    dtype: what blocks are turned into (default float32).  keep: linear layers stay in the blocks
+    that have few bits (packed.py), and `config.quantization_config` says so.  A tensor that the
+    architecture has no place for keeps its GGUF name.
     """
     files = open_shards(path)
     dialect = dialect_of(files[0].metadata, path)
     theirs = get_family(config.model_type).plan(config, dialect.suffix).names
-    return Checkpoint([GGUFTensors(file, dialect, theirs, config, dtype) for file in files])
+    if not keep:
+        return Checkpoint([GGUFTensors(file, dialect, theirs, config, dtype) for file in files])
+    from enfold.models.gguf.packed import BITS, PackedTensors, stored_config
+
+    parts = [PackedTensors(file, dialect, theirs, config, dtype) for file in files]
+    layers = {name: kind for part in parts for name, kind in part.layers.items()}
+    if not layers:
+        raise CheckpointError(f"{path}: no linear layer is {' or '.join(BITS)}, so there are no "
+                              "blocks to keep. Do: leave quantization_config out")
+    config.quantization_config = stored_config(layers)
+    return Checkpoint([*parts])
 
 
 class GGUFTensors:
@@ -70,9 +83,12 @@ class GGUFTensors:
         """The tensor in the family's layout."""
         name, ours = self._held[key]
         value = self._file.get(name, self.dtype(key))
-        if heads := pair_heads(ours, self._pairs, self._config):
+        if heads := self._heads(ours):
             return unpaired(value, heads)
         return value.t() if self._is_transposed(ours) else value
+
+    def _heads(self, ours: str) -> int:
+        return pair_heads(ours, self._pairs, self._config)
 
     def release(self, key: str) -> None:
         self._file.release(self._held[key][0])
