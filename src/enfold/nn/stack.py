@@ -22,7 +22,7 @@ from enfold.nn.embed import TokenEmbedding
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
 from enfold.nn.norm import norm
-from enfold.nn.tokens import Tokens, find
+from enfold.nn.tokens import Tokens, find, wanted
 from enfold.spec import MLP, Attention, Block, Stack
 
 
@@ -107,6 +107,7 @@ class Transformer(nn.Module):
                 reads: str) -> Tokens | None:
         """The batch without its padding, where nobody looks at that."""
         looked = trace.hidden is not None or trace.attentions is not None
+        reads = wanted(reads)
         if reads == "all" or looked or self.spec.drop or self._watched():
             return None
         if reads == "first" and any(spec.causal for spec in self.attentions()):

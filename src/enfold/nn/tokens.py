@@ -19,6 +19,7 @@ from torch import Tensor
 
 LEAST = 0.1  # part of a batch that has to be padding before moving the rest together pays
 _only_loss: ContextVar[bool] = ContextVar("only_loss", default=False)
+_only_tokens: ContextVar[bool] = ContextVar("only_tokens", default=False)
 _whole: ContextVar[bool] = ContextVar("whole", default=False)
 
 
@@ -33,6 +34,16 @@ def only_loss() -> Iterator[None]:
 
 
 @contextmanager
+def only_tokens() -> Iterator[None]:
+    """Inside, a model's caller looks at tokens alone: what stands at padding may be anything."""
+    token = _only_tokens.set(True)
+    try:
+        yield
+    finally:
+        _only_tokens.reset(token)
+
+
+@contextmanager
 def whole_rows() -> Iterator[None]:
     """Inside, layers get a batch row by row as it was given: something tells its rows apart."""
     token = _whole.set(True)
@@ -40,6 +51,11 @@ def whole_rows() -> Iterator[None]:
         yield
     finally:
         _whole.reset(token)
+
+
+def wanted(reads: str) -> str:
+    """What is looked at of hidden states, where their reader says `reads`."""
+    return "tokens" if reads == "all" and _only_tokens.get() else reads
 
 
 def wants_loss_only() -> bool:

@@ -135,8 +135,10 @@ class Scheduler:
         """`forward`'s results, or None if several rows together did not fit into memory."""
         import torch
 
+        from enfold.nn.tokens import only_tokens
+
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), only_tokens():
                 return forward(self.collate(rows))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or len(rows) == 1:
