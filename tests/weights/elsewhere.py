@@ -19,6 +19,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 NAME = "elsewhere"
 _aten = torch.ops.aten
+MOVES: list[Any] = []  # the tensors that went from one device to another
 COPIES = (_aten._to_copy.default, _aten.copy_.default)
 
 
@@ -134,6 +135,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     elif len(homes) > 1 and func not in COPIES:
         raise RuntimeError(f"{func}: tensors are on several devices, {homes}")
     target = torch.device(asked) if asked is not None else next(iter(homes), torch.device("cpu"))
+    if func is _aten._to_copy.default and homes and target not in homes:
+        MOVES.append(args[0])
     real = [t.inner if isinstance(t, There) else torch.device("cpu")
             if isinstance(t, torch.device) else t for t in flat]
     plain_args, plain_kwargs = tree_unflatten(real, shape)

@@ -19,7 +19,7 @@ import enfold
 from enfold.models.registry import get_family
 from enfold.weights.place import run as run_module
 from tests.families.tiny import TINY
-from tests.weights.elsewhere import Elsewhere, Threads, register
+from tests.weights.elsewhere import MOVES, Elsewhere, Threads, register
 
 CASES: dict[str, Callable[[], None]] = {}
 FIRST, SECOND = "elsewhere:0", "elsewhere:1"
@@ -122,6 +122,24 @@ def no_gradients_and_no_padding() -> None:
         with torch.no_grad():
             found, wanted = placed(**inputs(padded=True)), plain(**inputs(padded=True))
         assert_close(found.logits, wanted.logits)
+
+
+@case
+def inputs_are_moved_where_the_device_changes() -> None:
+    counts = []
+    for layers in (2, 6):
+        family = build("llama", "ForCausalLM")
+        torch.manual_seed(0)
+        config = TINY["llama"].config() | {"num_hidden_layers": layers}
+        model = family(family.config_class(**config))
+        with tempfile.TemporaryDirectory() as path:
+            model.save_pretrained(path)
+            placed = family.from_pretrained(path, device_map=spread_map(model, FIRST, SECOND))
+            given = {name: tensor.to(FIRST) for name, tensor in inputs(padded=True).items()}
+            MOVES.clear()
+            placed(**given)
+            counts.append(len(MOVES))
+    assert counts[0] == counts[1] <= 8, counts
 
 
 @case

@@ -177,7 +177,7 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
 
     @property
     def tp_plan(self) -> dict[str, str]:
-        """Their path of each layer that this process has a part of -> "colwise" or "rowwise"."""
+        """Their path of each layer that this process has a part of -> how it is cut."""
         from enfold.weights.shard.model import plan_of
 
         return plan_of(self)

@@ -42,6 +42,15 @@ class ColumnConv1D(Split, Conv1D):
         return super().forward(_same(x))
 
 
+class GatheredLinear(Split, Linear):
+    """Cut by outputs, which are then put together: [B, I] -> [B, O], a head over the vocabulary."""
+
+    style = "colwise_gather_output"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _joined(super().forward(_same(x)))
+
+
 class RowLinear(Split, Linear):
     """Cut by inputs: [B, I / N] -> [B, O], summed over the ranks."""
 
@@ -69,13 +78,16 @@ class SplitBias(Split, RelativeBias):
 
 
 def split_linear(linear: nn.Linear, *, by_outputs: bool, segments: tuple[int, ...],
-                 ranks: int) -> Split:
-    """`linear` (on the meta device) as a rank has it; segments of its outputs or inputs."""
+                 ranks: int, gather: bool = False) -> Split:
+    """`linear` (on the meta device) as a rank has it; segments of its outputs or inputs.
+
+    gather: outputs are put together again.
+    """
     turned, part = isinstance(linear, Conv1D), sum(segments) // ranks
     kinds: dict[tuple[bool, bool], type[Any]] = {
         (True, False): ColumnLinear, (True, True): ColumnConv1D, (False, False): RowLinear,
         (False, True): RowConv1D}
-    kind = kinds[by_outputs, turned]
+    kind = GatheredLinear if gather else kinds[by_outputs, turned]
     made: Any = object.__new__(kind)
     nn.Module.__init__(made)
     made.in_features = linear.in_features if by_outputs else part
@@ -125,6 +137,33 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
+
+
+class _Joined(torch.autograd.Function):
+    """All ranks' features, side by side; each gets the gradient of its own.
+
+    What follows is computed by all ranks alike, so its gradient is the same on each.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.width = x.shape[-1]
+        return _beside(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad.narrow(-1, dist.get_rank() * ctx.width, ctx.width).contiguous()
+
+
+def _joined(x: Tensor) -> Tensor:
+    tracked = torch.is_grad_enabled() and x.requires_grad
+    return _Joined.apply(x) if tracked else _beside(x)  # type: ignore[no-untyped-call]
+
+
+def _beside(x: Tensor) -> Tensor:
+    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.cat(parts, -1)
 
 
 def _same(x: Tensor) -> Tensor:

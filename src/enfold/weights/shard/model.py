@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from enfold.errors import ArgumentError, InputError
 from enfold.nn.attention import SelfAttention
+from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
 from enfold.spec import Attention
 from enfold.weights.place.homes import Homes
 from enfold.weights.place.parts import stacks
 from enfold.weights.shard.layers import Split, split_bias, split_linear
+from enfold.weights.slots import PARTS
 
 if TYPE_CHECKING:
     from enfold.files import Checkpoint
@@ -63,6 +65,19 @@ def cut_model(model: Any, ranks: int) -> None:
             for leaf, branch in layer.named_children():
                 where = model.names.theirs(f"{path}.layers.{number}.{leaf}.{_named(branch)}")
                 _cut_branch(branch, ranks, where.rpartition(".")[0] or where)
+
+
+    _cut_head(model, ranks)
+
+
+def _cut_head(model: Any, ranks: int) -> None:
+    """A projection to the vocabulary, where it is no embedding and the ranks divide it."""
+    out = model.get_output_embeddings()
+    tied = out is not None and any(out.weight is stack.embed.token.weight
+                                   for _, stack in stacks(model))
+    if out is not None and type(out) is Linear and not tied and out.out_features % ranks == 0:
+        model.head.out = split_linear(out, by_outputs=True, segments=(out.out_features,),
+                                      ranks=ranks, gather=True)
 
 
 def _named(branch: nn.Module) -> str:
@@ -149,10 +164,10 @@ class CutHomes(Homes):
 
 def split_modules(model: nn.Module) -> Iterator[tuple[str, Split]]:
     """(our path, module) of all that is cut."""
-    for path, stack in stacks(model):
-        for below, module in stack.named_modules(prefix=path):
+    for part in PARTS:
+        for path, module in model.get_submodule(part).named_modules(prefix=part):
             if isinstance(module, Split):
-                yield below, module
+                yield path, module
 
 
 def gathered(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -170,5 +185,5 @@ def gathered(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def plan_of(model: Any) -> dict[str, str]:
-    """Their path of each layer that is cut -> "colwise" or "rowwise"."""
+    """Their path of each layer that is cut -> "colwise", "rowwise" or "colwise_gather_output"."""
     return {model.names.theirs(path): module.style for path, module in split_modules(model)}
