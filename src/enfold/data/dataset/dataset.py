@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enfold.data.dataset.about import About
 from enfold.data.dataset.exporting import Exporting
 from enfold.data.dataset.importing import Importing
 from enfold.data.dataset.making import Making
@@ -10,9 +9,10 @@ from enfold.data.dataset.mapping import Functions
 from enfold.data.dataset.running import Running
 from enfold.data.dataset.searching import Searching
 from enfold.data.dataset.storing import Storing
+from enfold.data.info import InfoFields
 
 
-class Dataset(Searching, Functions, Making, Importing, Exporting, Storing, Running, About):
+class Dataset(Searching, Functions, Making, Importing, Exporting, Storing, Running, InfoFields):
     """Rows with named columns, stored as Arrow data, read and changed through a lazy plan.
 
         ds = Dataset.from_dict({"text": ["a", "bb"], "label": [0, 1]})

@@ -2,6 +2,7 @@
 
 from enfold.data.info.configurations import DatasetInfosDict, MetadataConfigs
 from enfold.data.info.dataset import DatasetInfo, PostProcessedInfo, SupervisedKeysData
+from enfold.data.info.fields import InfoFields
 
-__all__ = ["DatasetInfo", "DatasetInfosDict", "MetadataConfigs", "PostProcessedInfo",
-           "SupervisedKeysData"]
+__all__ = ["DatasetInfo", "DatasetInfosDict", "InfoFields", "MetadataConfigs",
+           "PostProcessedInfo", "SupervisedKeysData"]

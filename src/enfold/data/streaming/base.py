@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from enfold.data.features import Features
 from enfold.data.formatting import IterableColumn, get_format_type_from_alias
-from enfold.data.info import DatasetInfo
+from enfold.data.info import DatasetInfo, InfoFields
 from enfold.data.splits import NamedSplit
 from enfold.data.streaming.node import Batcher, Node, State
 from enfold.data.streaming.present import TABLES, Presenter, RowReader, Tabled
@@ -31,10 +31,9 @@ class FormattingConfig:
     format_type: str | None
 
 
-class Described:
-    """What `DatasetInfo` knows, as attributes."""
+class Described(InfoFields):
+    """What is known of a stream, as attributes."""
 
-    _info: DatasetInfo
     _split: NamedSplit | None
 
     @property
@@ -51,16 +50,6 @@ class Described:
     def features(self) -> Features | None:
         """The columns; None where they are not known before reading."""
         return None if self._info.features is None else self._info.features.copy()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OF_INFO:
-            return getattr(self._info, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-_OF_INFO = {"builder_name", "citation", "config_name", "dataset_size", "description",
-            "download_checksums", "download_size", "homepage", "license", "size_in_bytes",
-            "supervised_keys", "version"}
 
 
 class Streamed(Described):

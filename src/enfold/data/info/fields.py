@@ -1,18 +1,20 @@
-"""What is known of a dataset, as properties: its description, its licence, its sizes."""
+"""What `DatasetInfo` knows, as attributes of what has one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from enfold.data.dataset.base import Base
+from enfold.data.info.dataset import DatasetInfo
 
 _NAMES = {"builder_name", "citation", "config_name", "dataset_size", "description",
           "download_checksums", "download_size", "homepage", "license", "size_in_bytes",
           "supervised_keys", "version"}
 
 
-class About(Base):
-    """The fields of `info`, by their names."""
+class InfoFields:
+    """The fields of `_info`, by their names."""
+
+    _info: DatasetInfo
 
     def __getattr__(self, name: str) -> Any:
         if name in _NAMES:
