@@ -72,6 +72,17 @@ class TableFormatter(Formatter):
     column_type: str
 
 
+class FrameFormatter(TableFormatter):
+    """Rows and batches are data frames, whose columns are taken by name."""
+
+    def format_row(self, pa_table: Table) -> Any:
+        return self.format_batch(pa_table.slice(0, 1))
+
+    def format_column(self, pa_table: Table) -> Any:
+        name = pa_table.column_names[0]
+        return self.format_batch(pa_table.select([name]))[name]
+
+
 class ArrowFormatter(TableFormatter):
     """pyarrow Tables; a column is a ChunkedArray."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from enfold.data.features import Features
-from enfold.data.formatting.formatter import Table, TableFormatter, Tokens
+from enfold.data.formatting.formatter import FrameFormatter, Table, Tokens
 from enfold.data.formatting.pylists import Rows, to_rows
 from enfold.lazy import require
 
 
-class PandasFormatter(TableFormatter):
+class PandasFormatter(FrameFormatter):
     """DataFrames of pandas."""
 
     table_type = "pandas dataframe"
@@ -20,13 +20,6 @@ class PandasFormatter(TableFormatter):
                  **kwargs: Any) -> None:
         super().__init__(features, token_per_repo_id)
         self._pandas = require("pandas")
-
-    def format_row(self, pa_table: Table) -> Any:
-        return self.format_batch(pa_table.slice(0, 1))
-
-    def format_column(self, pa_table: Table) -> Any:
-        name = pa_table.column_names[0]
-        return self.format_batch(pa_table.select([name]))[name]
 
     def format_batch(self, pa_table: Table) -> Any:
         frame = to_pandas(pa_table)

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from enfold.data.features import Features
 from enfold.data.features.arrow import storage_type
-from enfold.data.formatting.formatter import Table, TableFormatter, Tokens
+from enfold.data.formatting.formatter import FrameFormatter, Table, Tokens
 from enfold.data.formatting.pylists import Rows, to_list
 from enfold.lazy import require
 
 
-class PolarsFormatter(TableFormatter):
+class PolarsFormatter(FrameFormatter):
     """DataFrames of polars; what is decoded is a column of objects."""
 
     table_type = "polars dataframe"
@@ -23,13 +23,6 @@ class PolarsFormatter(TableFormatter):
                  **kwargs: Any) -> None:
         super().__init__(features, token_per_repo_id)
         self._polars = require("polars")
-
-    def format_row(self, pa_table: Table) -> Any:
-        return self.format_batch(pa_table.slice(0, 1))
-
-    def format_column(self, pa_table: Table) -> Any:
-        name = pa_table.column_names[0]
-        return self.format_batch(pa_table.select([name]))[name]
 
     def format_batch(self, pa_table: Table) -> Any:
         frame = to_polars(pa_table)
