@@ -38,6 +38,20 @@ class DataCollatorMixin:
                                   "return_tensors='pt', or write its numpy_call(features)")
 
 
+class KindCollator(DataCollatorMixin):
+    """A collator with one method for both kinds of arrays: `_batch(features, kind)`."""
+
+    def torch_call(self, features: list[Any]) -> dict[str, Any]:
+        return self._batch(features, "pt")
+
+    def numpy_call(self, features: list[Any]) -> dict[str, Any]:
+        return self._batch(features, "np")
+
+    def _batch(self, features: list[Any], kind: str) -> dict[str, Any]:
+        """The batch as arrays of a kind, "pt" or "np"; a subclass says how."""
+        raise NotImplementedError
+
+
 def check_kind(name: str, kind: str) -> str:
     """"pt" or "np"."""
     if kind not in ("pt", "np"):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from enfold.errors import ConfigError, InputError
-from enfold.train.collate.base import IGNORED, DataCollatorMixin, Ints, as_kind, stacked
+from enfold.train.collate.base import IGNORED, Ints, KindCollator, as_kind, stacked
 from enfold.train.collate.dice import Bools, Dice, NumpyDice, TorchDice, make_generator
 from enfold.train.collate.padding import padded
 from enfold.train.collate.words import word_numbers, word_starts
@@ -25,7 +25,7 @@ _log = getLogger(__name__)
 
 
 @dataclass
-class DataCollatorForLanguageModeling(DataCollatorMixin):
+class DataCollatorForLanguageModeling(KindCollator):
     """Pads rows (dicts, or just ids) and makes labels: -100 where there is nothing to predict.
 
     mlm: hide tokens, which become the labels; else the labels are the inputs without padding.
@@ -74,12 +74,6 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
             raise ConfigError(f"mask_replace_prob {self.mask_replace_prob} and random_replace_prob "
                               f"{self.random_replace_prob} are parts of the chosen tokens, "
                               "expected a sum of at most 1")
-
-    def torch_call(self, features: list[Any]) -> dict[str, Any]:
-        return self._batch(features, "pt")
-
-    def numpy_call(self, features: list[Any]) -> dict[str, Any]:
-        return self._batch(features, "np")
 
     def torch_mask_tokens(self, inputs: torch.Tensor, special_tokens_mask: Any = None,
                           offset_mapping: Any = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 from enfold.errors import InputError
 from enfold.train.collate.base import (
     IGNORED,
-    DataCollatorMixin,
+    KindCollator,
     Row,
     as_kind,
     check_kind,
@@ -45,7 +45,7 @@ class DataCollatorWithPadding:
 
 
 @dataclass
-class DataCollatorForTokenClassification(DataCollatorMixin):
+class DataCollatorForTokenClassification(KindCollator):
     """Pads inputs, and labels of which there is one for each token, on the same side.
 
     label_pad_token_id: the label of padding; -100 is what losses leave out.  The rest as in
@@ -59,12 +59,6 @@ class DataCollatorForTokenClassification(DataCollatorMixin):
     label_pad_token_id: int = IGNORED
     return_tensors: str = "pt"
 
-    def torch_call(self, features: list[Row]) -> dict[str, Any]:
-        return self._batch(features, "pt")
-
-    def numpy_call(self, features: list[Row]) -> dict[str, Any]:
-        return self._batch(features, "np")
-
     def _batch(self, features: list[Row], kind: str) -> dict[str, Any]:
         name, labels, rows = split_labels(features)
         batch = padded(self, rows, kind)
@@ -77,7 +71,7 @@ class DataCollatorForTokenClassification(DataCollatorMixin):
 
 
 @dataclass
-class DataCollatorForMultipleChoice(DataCollatorMixin):
+class DataCollatorForMultipleChoice(KindCollator):
     """Rows with several choices each ([choices, T] lists) to tensors [B, choices, T]."""
 
     tokenizer: Any
@@ -85,12 +79,6 @@ class DataCollatorForMultipleChoice(DataCollatorMixin):
     max_length: int | None = None
     pad_to_multiple_of: int | None = None
     return_tensors: str = "pt"
-
-    def torch_call(self, features: list[Row]) -> dict[str, Any]:
-        return self._batch(features, "pt")
-
-    def numpy_call(self, features: list[Row]) -> dict[str, Any]:
-        return self._batch(features, "np")
 
     def _batch(self, features: list[Row], kind: str) -> dict[str, Any]:
         _, labels, rows = split_labels(features)
