@@ -5,6 +5,7 @@ from enfold.adapt.adapters import Adapters
 from enfold.adapt.bottleneck import AdapterConfig
 from enfold.adapt.config import PeftConfig, PeftType, TaskType
 from enfold.adapt.ia3 import IA3Config
+from enfold.adapt.kbit import prepare_model_for_kbit_training
 from enfold.adapt.loha import LoHaConfig
 from enfold.adapt.lokr import LoKrConfig
 from enfold.adapt.lora.config import LoftQConfig, LoraConfig
@@ -38,4 +39,5 @@ __all__ = ["AdaLoraConfig", "AdapterConfig", "Adapters", "IA3Config", "LoHaConfi
            "PeftModelForTokenClassification", "PeftType", "PrefixTuningConfig",
            "PromptEncoderConfig", "PromptEncoderReparameterizationType", "PromptTuningConfig",
            "PromptTuningInit", "TaskType", "VeraConfig", "get_peft_model",
-           "get_peft_model_state_dict", "set_peft_model_state_dict"]
+           "get_peft_model_state_dict", "prepare_model_for_kbit_training",
+           "set_peft_model_state_dict"]

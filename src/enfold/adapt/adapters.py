@@ -6,11 +6,13 @@ that switching one costs nothing for the others.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from enfold.adapt.config import LayerConfig, PeftConfig, PeftType
@@ -21,6 +23,9 @@ from enfold.adapt.registry import get_method
 from enfold.adapt.rows import Rows
 from enfold.adapt.targets import find_targets, place
 from enfold.errors import InputError, nearest
+from enfold.nn.quantized import QuantizedLinear
+
+log = logging.getLogger("enfold")
 
 
 class Adapters:
@@ -134,7 +139,7 @@ class Adapters:
         for layer in self.layers.values():
             if name in layer.deltas:
                 for parameter in layer.deltas[name].parameters():
-                    parameter.data = parameter.data.to(layer.base_layer.weight.dtype)
+                    parameter.data = parameter.data.to(layer.dtype)
         if name in self.prompts:
             self.prompts[name].to(next(self.model.parameters()).dtype)
 
@@ -254,10 +259,21 @@ class Adapters:
             layer.check_merge(chosen)
         shared = Counter(id(weight) for module in self.model.modules()
                          if isinstance(weight := module._parameters.get("weight"), nn.Parameter))
+        stored = [layer for layer in self.layers.values() if set(chosen) & set(layer.deltas)
+                  and isinstance(layer.base_layer, QuantizedLinear)]
+        if stored:
+            log.warning("merging into %d quantized layers (%s): they are dequantized for it, the "
+                        "others stay as they are", len(stored), stored[0].base_layer.describe())
         for layer in self.layers.values():
-            if shared[id(layer.base_layer.weight)] > 1 and set(chosen) & set(layer.deltas):
+            weight = layer.base_layer._parameters.get("weight")
+            if shared[id(weight)] > 1 and set(chosen) & set(layer.deltas):
                 self._untie(layer)
-            layer.merge(chosen, safe=safe)
+            layer.merge(chosen, safe=safe, dtype=self._dtype())
+
+    def _dtype(self) -> torch.dtype | None:
+        """The type of the model's plain weights."""
+        return next((parameter.dtype for parameter in self.model.parameters()
+                     if parameter.is_floating_point()), None)
 
     def unmerge(self) -> None:
         """Take merged adapters out of the base weights."""

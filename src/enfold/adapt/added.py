@@ -64,7 +64,7 @@ class Added(Delta):
 
     def put_random(self, part: str, *size: int, zero: bool = False) -> None:
         """A part with random numbers, or zeros."""
-        value = torch.zeros(size, **wide(self.layer.matrix))
+        value = torch.zeros(size, **wide(self.layer))
         if not zero and not value.is_meta:
             nn.init.kaiming_uniform_(value, a=5**0.5)
         self.put(part, nn.Parameter(value))

@@ -65,13 +65,13 @@ class Bottleneck(Delta):
 
     def __init__(self, layer: Adapted, name: str, config: AdapterConfig, path: str) -> None:
         super().__init__(layer, name)
-        (_, width), where = layer.sizes(), wide(layer.matrix)
+        (_, width), where = layer.sizes(), wide(layer)
         inside = config.bottleneck_size or max(1, int(width / config.reduction_factor))
         self.act, self.scaling = activation(config.non_linearity), config.scaling
         self.dropout = config.dropout
         self.put("adapter_down", nn.Linear(width, inside, **where))
         self.put("adapter_up", nn.Linear(inside, width, **where))
-        if config.init_weights and not layer.matrix.is_meta:
+        if config.init_weights and not layer.anchor.is_meta:
             nn.init.zeros_(self.adapter_up.weight)
             nn.init.zeros_(self.adapter_up.bias)
 

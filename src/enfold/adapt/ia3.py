@@ -58,7 +58,7 @@ class IA3(Delta):
         self.changes_input = feeds_forward(layer, config, path)
         size = (1, inputs) if self.changes_input else (outputs, 1)
         start = torch.ones if config.init_ia3_weights else torch.randn
-        self.put("ia3_l", nn.Parameter(start(size, **wide(layer.matrix))))
+        self.put("ia3_l", nn.Parameter(start(size, **wide(layer))))
 
     def before(self, x: Tensor) -> Tensor:
         return (x * self.ia3_l.flatten()).to(x.dtype)  # type: ignore[no-any-return]

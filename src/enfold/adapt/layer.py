@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from enfold.adapt.rows import BASE, groups
 from enfold.errors import InputError
 from enfold.nn.linear import Conv1D
+from enfold.nn.quantized import QuantizedLinear
 
 if TYPE_CHECKING:
     from enfold.adapt.adapters import Adapters
@@ -151,8 +152,30 @@ class Adapted(nn.Module):
     @property
     def matrix(self) -> Tensor:
         """The base weight as [O, I] (an embedding's: [V, D]), whichever way it is stored."""
-        weight: Tensor = self.base_layer.weight
-        return weight.t() if isinstance(self.base_layer, Conv1D) else weight
+        return _matrix(self.base_layer)
+
+    @property
+    def anchor(self) -> Tensor:
+        """A tensor of the base layer, which says the device, and the type unless it is quantized.
+        """
+        base: nn.Module = self.base_layer
+        held = (*base._parameters.values(), *base._buffers.values())
+        return next(tensor for tensor in held if tensor is not None)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the base weight, of a quantized one the type it had."""
+        dtype = self.anchor.dtype
+        original: torch.dtype = getattr(self.base_layer, "original", torch.float32)
+        return original if isinstance(self.base_layer, QuantizedLinear) else dtype
+
+    @torch.no_grad()
+    def hold(self, weight: Tensor) -> None:
+        """Have the base layer hold another weight [O, I], in its own type or format."""
+        if isinstance(self.base_layer, QuantizedLinear):
+            self.base_layer.requantize(weight.to(self.dtype))
+        else:
+            self.matrix.copy_(weight)
 
     def sizes(self) -> tuple[int, int]:
         """(inputs, outputs); an embedding's rows and width."""
@@ -161,11 +184,14 @@ class Adapted(nn.Module):
             return base.num_embeddings, base.embedding_dim
         return base.in_features, base.out_features
 
-    def merge(self, names: tuple[str, ...], *, safe: bool = False) -> None:
-        """Work adapters into the base weight, in place."""
+    def merge(self, names: tuple[str, ...], *, safe: bool = False,
+              dtype: torch.dtype | None = None) -> None:
+        """Work adapters into the base weight, in place; a quantized one is dequantized for it, to
+        dtype.
+        """
         for name in names:
             if name in self.deltas and name not in self.merged:
-                self._change(self.deltas[name].merged, safe=safe)
+                self._change(self.deltas[name].merged, safe=safe, dtype=dtype)
                 self.merged.append(name)
 
     def check_merge(self, names: tuple[str, ...]) -> None:
@@ -184,14 +210,19 @@ class Adapted(nn.Module):
             self._change(self.deltas[self.merged.pop()].unmerged)
 
     @torch.no_grad()
-    def _change(self, change: Any, *, safe: bool = False) -> None:
-        matrix, bias = self.matrix, getattr(self.base_layer, "bias", None)
+    def _change(self, change: Any, *, safe: bool = False,
+                dtype: torch.dtype | None = None) -> None:
+        base = self.base_layer
+        if isinstance(base, QuantizedLinear):
+            base = base.plain(dtype)
+        matrix, bias = _matrix(base), getattr(base, "bias", None)
         wide = torch.promote_types(matrix.dtype, torch.float32)  # sums of 16 bits are rounded once
         weight, shift = change(matrix.to(wide), None if bias is None else bias.to(wide))
         if safe and not torch.isfinite(weight).all():
             raise InputError("merging with safe_merge=True: the merged weight would hold inf or "
                              "nan. Do: look for an adapter that diverged in training")
         matrix.copy_(weight)
+        self.base_layer = base
         if shift is None:
             return
         if bias is None:
@@ -212,6 +243,14 @@ class Adapted(nn.Module):
             setattr(self.base_layer, name, value)
         else:
             super().__setattr__(name, value)
+
+
+def _matrix(layer: Any) -> Tensor:
+    """The weight of a layer as [O, I] (an embedding's: [V, D])."""
+    if isinstance(layer, QuantizedLinear):
+        return layer.dequantize()
+    weight: Tensor = layer.weight
+    return weight.t() if isinstance(layer, Conv1D) else weight
 
 
 class Buffers(nn.Module):

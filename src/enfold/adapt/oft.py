@@ -72,7 +72,7 @@ class OFT(Delta):
 
     def __init__(self, layer: Adapted, name: str, config: OFTConfig, path: str) -> None:
         super().__init__(layer, name)
-        inputs, where = layer.sizes()[0], wide(layer.matrix)
+        inputs, where = layer.sizes()[0], wide(layer)
         if config.r:
             self.blocks = nearest_divisor(inputs, config.r)
         else:

@@ -55,7 +55,7 @@ class Vera(Delta):
 
     def __init__(self, layer: Adapted, name: str, config: VeraConfig, path: str) -> None:
         super().__init__(layer, name)
-        (_, outputs), where = layer.sizes(), wide(layer.matrix)
+        (_, outputs), where = layer.sizes(), wide(layer)
         self.dropout = config.vera_dropout
         fresh = config.init_weights
         self.put("vera_lambda_b", nn.Parameter(
@@ -68,7 +68,7 @@ class Vera(Delta):
         """A [r, I] and B [O, r] as this layer uses them."""
         held, (inputs, outputs) = self.layer.adapters.shared[self.name], self.layer.sizes()
         for part, tensor in held.items():
-            held[part] = tensor.to(self.layer.matrix.device)  # they are in no module that moves
+            held[part] = tensor.to(self.layer.anchor.device)  # they are in no module that moves
         return held["vera_A"][:, :inputs], held["vera_B"][:outputs]
 
     def __call__(self, x: Tensor, y: Tensor, base: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class AdaLora(Delta):
 
     def __init__(self, layer: Adapted, name: str, config: AdaLoraConfig, path: str) -> None:
         super().__init__(layer, name)
-        (inputs, outputs), where = layer.sizes(), wide(layer.matrix)
+        (inputs, outputs), where = layer.sizes(), wide(layer)
         self.config, self.path = config, path
         mask = self.mask()
         rank = config.init_r if mask is None else sum(mask)

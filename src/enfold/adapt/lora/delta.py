@@ -35,7 +35,7 @@ class Lora(Delta):
 
     def make(self, config: LoraConfig) -> None:
         """The two matrices, with their first values."""
-        (inputs, outputs), where = self.layer.sizes(), wide(self.layer.matrix)
+        (inputs, outputs), where = self.layer.sizes(), wide(self.layer)
         self.put("lora_A", nn.Linear(inputs, self.rank, bias=False, **where))
         self.put("lora_B", nn.Linear(self.rank, outputs, bias=config.lora_bias, **where))
         start(self, config)
@@ -87,7 +87,7 @@ class EmbeddingLora(Lora):
     """LoRA on an embedding: the row of A for each id, times B."""
 
     def make(self, config: LoraConfig) -> None:
-        (count, dim), where = self.layer.sizes(), wide(self.layer.matrix)
+        (count, dim), where = self.layer.sizes(), wide(self.layer)
         if config.lora_bias:
             raise NotImplementedError("lora_bias=True on an embedding is not built. Do: leave the "
                                       "embedding out of target_modules")
@@ -130,9 +130,9 @@ def by_name(pattern: Mapping[str, Any], path: str, otherwise: Any) -> Any:
     return otherwise
 
 
-def wide(weight: Tensor) -> dict[str, Any]:
+def wide(layer: Adapted) -> dict[str, Any]:
     """Device and type of an adapter's tensors: 32 bits, which training needs."""
-    return {"device": weight.device, "dtype": torch.promote_types(weight.dtype, FULL)}
+    return {"device": layer.anchor.device, "dtype": torch.promote_types(layer.dtype, FULL)}
 
 
 METHODS[PeftType.LORA] = Method(LoraConfig, lora)

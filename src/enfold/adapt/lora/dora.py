@@ -32,7 +32,7 @@ class Dora(Lora):
         bias = self.layer.base_layer.bias
         if self.dropout and self.layer.training:
             x = self.dropped(x)
-            plain = F.linear(x, self.layer.matrix)
+            plain = F.linear(x, self.layer.matrix.to(x.dtype))
         else:
             plain = base if bias is None else base - bias
         turned = scale * self.spread(self.thin(x))

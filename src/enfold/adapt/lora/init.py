@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.errors import InputError
+from enfold.nn import blocks4
 
 if TYPE_CHECKING:
     from enfold.adapt.lora.config import LoraConfig
@@ -54,8 +55,8 @@ def embedding_start(delta: Any, config: LoraConfig) -> None:
 
 def _from_weight(delta: Any, kind: str, config: LoraConfig, first: Tensor, second: Tensor) -> None:
     """A and B out of the base weight, which keeps the rest."""
-    matrix, scaling, rank = delta.layer.matrix, delta.scaling, delta.rank
-    weight = matrix.float()
+    scaling, rank = delta.scaling, delta.rank
+    weight = delta.layer.matrix.float()
     if rank > min(weight.shape):
         raise InputError(f"init_lora_weights={kind!r} with r={rank} on a weight of "
                          f"{tuple(weight.shape)}: expected r of at most {min(weight.shape)}. "
@@ -65,7 +66,7 @@ def _from_weight(delta: Any, kind: str, config: LoraConfig, first: Tensor, secon
         b, a, rest = q[:, :rank], r[:rank], weight
     elif kind == "loftq":
         b, a, rest = loftq(weight, rank, **config.loftq_config)
-        matrix.copy_(rest)
+        delta.layer.hold(rest)
         first.copy_(a / scaling**0.5)
         second.copy_(b / scaling**0.5)
         return
@@ -74,7 +75,7 @@ def _from_weight(delta: Any, kind: str, config: LoraConfig, first: Tensor, secon
         rest = weight
     first.copy_(a)
     second.copy_(b)
-    matrix.copy_(rest - scaling * (b @ a))
+    delta.layer.hold(rest - scaling * (b @ a))
 
 
 def _principal(weight: Tensor, rank: int, kind: str, scaling: float) -> tuple[Tensor, Tensor]:
@@ -122,17 +123,5 @@ def _rounded(weight: Tensor, bits: int, block: int = 64) -> Tensor:
         return (weight / scale).round() * scale
     if bits != 4:
         raise InputError(f"loftq_bits is {bits}, expected 4 or 8. Do: give one of these")
-    flat = weight.flatten()
-    padded = torch.nn.functional.pad(flat, (0, -len(flat) % block)).view(-1, block)
-    scale = padded.abs().amax(1, keepdim=True).clamp_min(1e-12)
-    levels = torch.tensor(NF4, device=weight.device)
-    bounds = (levels[1:] + levels[:-1]) / 2
-    nearest = levels[torch.bucketize(padded / scale, bounds)]
-    return (nearest * scale).flatten()[: len(flat)].view_as(weight)
-
-
-# The 16 values of a 4-bit normal float (QLoRA, https://arxiv.org/abs/2305.14314, appendix E)
-NF4 = (-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
-       -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
-       0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
-       0.7229568362236023, 1.0)
+    packed, absmax = blocks4.quantize(weight, "nf4", block)
+    return blocks4.dequantize(packed, absmax, "nf4", block, weight.numel()).view_as(weight)

@@ -1,6 +1,6 @@
 """Four-bit blocks (NF4, FP4) natively: quantizing, dequantizing, and products of few rows.
 
-The formats are those of `quant/blocks4.py`, read as they are stored.
+The formats are those of `nn/blocks4.py`, read as they are stored.
 
 M rows, I in, O out
 """

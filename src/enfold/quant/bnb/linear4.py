@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enfold.errors import CheckpointError
+from enfold.nn import blocks4
 from enfold.nn.native import blocks4 as native
 from enfold.nn.quantized import QuantizedLinear
-from enfold.quant import blocks4
 from enfold.quant.blocks8 import dequantize_blocks, dynamic_map, quantize_blocks
 
 NESTED = 256  # scales in a block of scales
