@@ -14,13 +14,13 @@ constexpr int64_t STEP = 64;     // bytes of a row in a tile
 class Tiles {  // the tile unit, set up in this thread
 public:
     Tiles() {
-        struct alignas(64) {
-            uint8_t palette = 1, start = 0, unused[14] = {};
-            uint16_t bytes[16] = {};
-            uint8_t rows[16] = {};
-        } shape;
-        for (int i = 0; i < 8; i++) shape.bytes[i] = 64, shape.rows[i] = 16;
-        _tile_loadconfig(&shape);
+        // static: compilers believe that only its first bytes are read
+        alignas(64) static const uint8_t shape[64] = {
+            1,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0,   // palette 1
+            64, 0, 64, 0, 64, 0, 64, 0, 64, 0, 64, 0, 64, 0, 64, 0,   // bytes of a row, 8 tiles
+            0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0, 0,  0,
+            16, 16, 16, 16, 16, 16, 16, 16};                          // rows
+        _tile_loadconfig(shape);
     }
     ~Tiles() { _tile_release(); }
 };
@@ -30,16 +30,19 @@ public:
     if constexpr (std::is_same<W, bf16>::value) _tile_dpbf16ps(C, A, B); \
     else _tile_dpbssd(C, A, B)
 
-// Asks for a stream of bytes, some lines at a step.
+// Lines of the weights that come next, asked for some at a step.
 struct Ahead {
     const char* from;
-    int lines;
+    int64_t stride, lines, total;  // lines of a row, and of all rows
+    int some;
+    int64_t next = 0;
     void step() {
-        for (int i = 0; i < lines; i++, from += 64) __builtin_prefetch(from, 0, 2);
+        for (int i = 0; i < some && next < total; i++, next++)
+            __builtin_prefetch(from + next / lines * stride + next % lines * 64, 0, 2);
     }
 };
 
-// sums [TALL, WIDE] (+)= w [TALL, steps * 64 bytes] by x [steps * 16, WIDE], both halves of x or one.
+// sums [TALL, WIDE] (+)= w [TALL, steps * 64 bytes] by x [steps * 16, WIDE], one half of x or both.
 template <class W, bool BOTH>
 void tiles(const char* w, int64_t stride, const float* x, int64_t steps, float* sums, bool more,
            Ahead& ahead) {
@@ -79,30 +82,51 @@ void tiles(const char* w, int64_t stride, const float* x, int64_t steps, float* 
     }
 }
 
-// A panel of up to TALL rows of one weight, for m rows of activations packed in blocks.
+constexpr int64_t FAR = 64;  // steps (of 64 bytes of a row) between sums put away and taken up
+
+// Rows of weights that each block of x is multiplied with before the next: few while weights come
+// from memory, so that the next are asked for in time; many when there is much to do with each.
+inline int64_t tallest(int64_t m) { return m <= 4 * WIDE ? TALL : 8 * TALL; }
+
+// Up to `tallest` rows of one weight, for m rows of activations packed in blocks.
 template <class W, class Out>
-void amx_panel(const Weight& weight, int64_t row, int rows, const float* x, int64_t granules,
+void amx_group(const Weight& weight, int64_t row, int64_t rows, const float* x, int64_t granules,
                int64_t m, int64_t k, int64_t first, const Out& out) {
     static thread_local Scratch copies, results;
     const int64_t steps = granules / 16, bytes = k * int64_t(sizeof(W));
-    const char* w = static_cast<const char*>(weight.data) + row * weight.stride * int64_t(sizeof(W));
     int64_t stride = weight.stride * int64_t(sizeof(W));
-    const int64_t blocks = (m + WIDE - 1) / WIDE;
-    Ahead ahead{w + TALL * stride, int((TALL + blocks - 1) / blocks)};
-    if (rows < TALL || bytes % STEP) {  // tiles would reach beyond: a copy with zeros around
-        char* copied = copies.get<char>(TALL * steps * STEP);
-        std::memset(copied, 0, size_t(TALL * steps * STEP));
-        for (int r = 0; r < rows; r++) std::memcpy(copied + r * steps * STEP, w + r * stride, size_t(bytes));
-        w = copied, stride = steps * STEP;
+    const char* w = static_cast<const char*>(weight.data) + row * stride;
+    const int64_t blocks = (m + WIDE - 1) / WIDE, tall = round_up(rows, TALL);
+    const char* after = w + rows * stride;
+    if (rows < tall || bytes % STEP) {  // tiles would reach beyond: a copy with zeros around
+        char* copied = copies.get<char>(tall * steps * STEP);
+        std::memset(copied, 0, size_t(tall * steps * STEP));
+        for (int64_t r = 0; r < rows; r++)
+            std::memcpy(copied + r * steps * STEP, w + r * stride, size_t(bytes));
+        w = copied, stride = steps * STEP, after = w;
     }
-    auto* sums = results.get<float>(TALL * WIDE);
+    auto* sums = results.get<float>(blocks * tall * WIDE);
     const Tiles unit;
-    for (int64_t b = 0; b < blocks; b++) {
-        const int64_t left = m - b * WIDE;
-        const float* block = x + b * granules * WIDE;
-        if (left > LANES) tiles<W, true>(w, stride, block, steps, sums, false, ahead);
-        else tiles<W, false>(w, stride, block, steps, sums, false, ahead);
-        finish(sums, rows, weight, row, first + b * WIDE, int(left < WIDE ? left : WIDE), out);
+    for (int64_t i = 0; i < steps; i += FAR) {
+        const int64_t some = steps - i < FAR ? steps - i : FAR;
+        const int64_t left = steps - i - some, ahead_of = left ? left : steps;
+        const int64_t next = ahead_of < FAR ? ahead_of : FAR;
+        Ahead ahead{left ? w + (i + some) * STEP : after, stride, next, next * tall,
+                    int((next * TALL + blocks * some - 1) / (blocks * some))};
+        for (int64_t b = 0; b < blocks; b++) {
+            const float* block = x + (b * granules + i * 16) * WIDE;
+            for (int64_t r = 0; r < tall; r += TALL) {
+                float* to = sums + (b * tall + r) * WIDE;
+                const char* from = w + r * stride + i * STEP;
+                if (m - b * WIDE > LANES)
+                    tiles<W, true>(from, stride, block, some, to, i > 0, ahead);
+                else tiles<W, false>(from, stride, block, some, to, i > 0, ahead);
+            }
+            if (left) continue;
+            const int64_t count = m - b * WIDE < WIDE ? m - b * WIDE : WIDE;
+            finish(sums + b * tall * WIDE, int(rows), weight, row, first + b * WIDE, int(count),
+                   out);
+        }
     }
 }
 

@@ -20,7 +20,17 @@ template <class D> constexpr bool tiled() {
 // Rows of activations up to which weights are multiplied row by row.
 template <class D> constexpr int64_t few() { return tiled<D>() ? 4 : 12; }
 
-constexpr int64_t ROOM = 1 << 20;  // bytes of packed activations: they should stay in a cache
+constexpr int64_t ROOM = 2 << 20;  // bytes of packed activations: they should stay in a cache
+
+// How many rows of weights are done together, where a thread's share is so many.
+template <class D> int64_t height_of([[maybe_unused]] int64_t m, int64_t share) {
+    int64_t unit = ROWS, most = 8 * ROWS;
+#if ENFOLD_AMX
+    if (tiled<D>()) unit = TALL, most = tallest(m);
+#endif
+    share = share / unit * unit;
+    return share < unit ? unit : share < most ? share : most;
+}
 
 // Weights as they lie in memory.
 struct Stored {
@@ -28,8 +38,8 @@ struct Stored {
 };
 
 // y = x W^T for every weight.  prepare(first, rows, granules, to) writes rows of activations as
-// granules, zeros up to a multiple of 16 of them.  source(weight, row, rows) gives a weight that has
-// these rows of another, for what is stored in fewer bits.
+// granules, zeros up to a multiple of 16 of them.  source(weight, row, rows) gives a weight that
+// has these rows of another, for what is stored in fewer bits.
 template <class D, class Out, class Prepare, class Source = Stored>
 void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, int64_t k,
           const Out& out, int threads, const Source& source = {}) {
@@ -39,22 +49,25 @@ void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, i
     const int64_t granules = round_up((k + each - 1) / each, 16);
     int64_t chunk = ROOM / 4 / granules / WIDE * WIDE;
     if (chunk < 2 * WIDE) chunk = 2 * WIDE;
+    int64_t total = 0;
+    for (int i = 0; i < count; i++) total += weights[i].rows;
+    const int64_t height = height_of<D>(m, total / (2 * threads));
     for (int64_t first = 0; first < m; first += chunk) {
         const int64_t some = m - first < chunk ? m - first : chunk;
         const float* x = prepare(first, some, granules, rows_scratch);
         float* packed = packed_scratch.get<float>(round_up(some, WIDE) * granules);
         pack(x, prepare.pitch(granules), some, granules, packed, threads);
-        panels(weights, count, AMX ? 32 : ROWS, threads,
+        panels(weights, count, height, threads,
                [&](const Weight& given, int64_t row, int64_t rows, int64_t before) {
                    const Weight& weight = source(given, row, rows);
 #if ENFOLD_AMX
                    if constexpr (AMX) {
-                       amx_panel<typename D::W>(weight, row, int(rows), packed, granules, some, k,
+                       amx_group<typename D::W>(weight, row, rows, packed, granules, some, k,
                                                 first, out.shifted(before));
                        return;
                    }
 #endif
-                   panel<D>(weight, row, int(rows), packed, granules, some, k, first,
+                   group<D>(weight, row, rows, packed, granules, some, k, first,
                             out.shifted(before));
                });
     }

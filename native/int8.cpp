@@ -27,7 +27,8 @@ inline void keep(int8_t* to, __m512i q, __mmask16 some) {
     _mm_mask_storeu_epi8(to, some, _mm512_cvtepi32_epi8(q));
 }
 inline void keep(uint8_t* to, __m512i q, __mmask16 some) {
-    _mm_mask_storeu_epi8(to, some, _mm512_cvtepi32_epi8(_mm512_add_epi32(q, _mm512_set1_epi32(128))));
+    q = _mm512_add_epi32(q, _mm512_set1_epi32(128));
+    _mm_mask_storeu_epi8(to, some, _mm512_cvtepi32_epi8(q));
 }
 inline void keep(int16_t* to, __m512i q, __mmask16 some) {
     _mm256_mask_storeu_epi16(to, some, _mm512_cvtepi32_epi16(q));

@@ -14,7 +14,8 @@ namespace enfold {
 
 constexpr int WIDE = 2 * LANES;               // rows of activations in a block
 constexpr int ROWS = ENFOLD_ROWS;             // of weights
-constexpr int64_t DEEP = 512;                 // granules of a row that are copied at a time
+constexpr int64_t DEEP = 256;                 // granules of a row that are copied at a time
+constexpr int64_t SOON = 16;                  // granules of activations asked for ahead
 constexpr int64_t PITCH = DEEP + 16;          // from row to row of the copy
 
 // Granules of x [m, G] (rows `ldx` granules apart) as blocks [G, WIDE]; G is a multiple of LANES.
@@ -49,11 +50,13 @@ inline F apply(Bytes, F acc, const float* x, const float* w) {
 }
 #elif ENFOLD_AVX512
 inline F apply(Bytes, F acc, const float* x, const float* w) {
-    return (F)_mm512_add_epi32((__m512i)acc, _mm512_madd_epi16((__m512i)load(x), (__m512i)set1(*w)));
+    const __m512i products = _mm512_madd_epi16((__m512i)load(x), (__m512i)set1(*w));
+    return (F)_mm512_add_epi32((__m512i)acc, products);
 }
 #elif ENFOLD_AVX2
 inline F apply(Bytes, F acc, const float* x, const float* w) {
-    return (F)_mm256_add_epi32((__m256i)acc, _mm256_madd_epi16((__m256i)load(x), (__m256i)set1(*w)));
+    const __m256i products = _mm256_madd_epi16((__m256i)load(x), (__m256i)set1(*w));
+    return (F)_mm256_add_epi32((__m256i)acc, products);
 }
 #else
 inline F apply(Bytes, F acc, const float* x, const float* w) {
@@ -61,7 +64,8 @@ inline F apply(Bytes, F acc, const float* x, const float* w) {
     const I both = (I)load(x);
     int32_t pair;
     std::memcpy(&pair, w, 4);
-    return (F)((I)acc + ((both << 16) >> 16) * int32_t(int16_t(pair)) + (both >> 16) * (pair >> 16));
+    const I low = (both << 16) >> 16, high = both >> 16;
+    return (F)((I)acc + low * int32_t(int16_t(pair)) + high * (pair >> 16));
 }
 #endif
 
@@ -93,7 +97,9 @@ template <class D, class W> void copy_raw(const W* w, int64_t count, float* to) 
 }
 #if ENFOLD_BF16
 inline void copy(Pairs, const bf16* w, int64_t count, float* to) { copy_raw<Pairs>(w, count, to); }
-inline void copy(Bytes, const int8_t* w, int64_t count, float* to) { copy_raw<Bytes>(w, count, to); }
+inline void copy(Bytes, const int8_t* w, int64_t count, float* to) {
+    copy_raw<Bytes>(w, count, to);
+}
 #else
 inline void copy(Bytes, const int8_t* w, int64_t count, float* to) {
     auto* wide = (int16_t*)to;
@@ -125,6 +131,7 @@ void tile(const float* w, const float* x, int64_t granules, float* sums) {
     for (int r = 0; r < ROWS; r++)
         for (int v = 0; v < V; v++) acc[r][v] = zero();
     for (int64_t g = 0; g < granules; g++) {
+        for (int v = 0; v < V; v++) __builtin_prefetch(x + (g + SOON) * WIDE + v * LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 2
@@ -141,8 +148,8 @@ void tile(const float* w, const float* x, int64_t granules, float* sums) {
 
 // Sums [rows, WIDE] of `count` rows of activations from `first` on become results.
 template <class Out>
-void finish(const float* sums, int rows, const Weight& weight, int64_t row, int64_t first, int count,
-            const Out& out) {
+void finish(const float* sums, int rows, const Weight& weight, int64_t row, int64_t first,
+            int count, const Out& out) {
     for (int r = 0; r < rows; r += LANES) {
         for (int c = 0; c < count; c += LANES) {
             F v[LANES];
@@ -156,37 +163,41 @@ void finish(const float* sums, int rows, const Weight& weight, int64_t row, int6
     }
 }
 
-// A panel of up to ROWS rows of one weight, for m rows of activations packed in blocks.
+// Some rows of one weight, for m rows of activations packed in blocks: a part of a block of
+// activations that fits the nearest cache is multiplied with all of them before the next.
 template <class D, class Out>
-void panel(const Weight& weight, int64_t row, int rows, const float* x, int64_t granules, int64_t m,
-           int64_t k, int64_t first, const Out& out) {
+void group(const Weight& weight, int64_t row, int64_t rows, const float* x, int64_t granules,
+           int64_t m, int64_t k, int64_t first, const Out& out) {
     using W = typename D::W;
     constexpr int64_t EACH = 4 / sizeof(typename D::X);  // elements in a granule
     static thread_local Scratch copies, results;
-    auto* part = copies.get<float>(ROWS * PITCH);
-    const int64_t blocks = (m + WIDE - 1) / WIDE;
-    auto* sums = results.get<float>(blocks * ROWS * WIDE);
+    const int64_t blocks = (m + WIDE - 1) / WIDE, tall = round_up(rows, ROWS);
+    auto* part = copies.get<float>(tall * PITCH);
+    auto* sums = results.get<float>(blocks * tall * WIDE);
     const auto* w = static_cast<const W*>(weight.data) + row * weight.stride;
-    for (int r = 0; r < ROWS; r++) {
+    for (int64_t r = 0; r < tall; r++) {
         const F begin = set1(r < rows ? start(D(), w + r * weight.stride, k) : 0);
         for (int64_t b = 0; b < blocks; b++)
-            for (int v = 0; v < 2; v++) store(sums + (b * ROWS + r) * WIDE + v * LANES, begin);
+            for (int v = 0; v < 2; v++) store(sums + (b * tall + r) * WIDE + v * LANES, begin);
     }
-    for (int r = rows; r < ROWS; r++) std::memset(part + r * PITCH, 0, 4 * PITCH);
+    for (int64_t r = rows; r < tall; r++) std::memset(part + r * PITCH, 0, 4 * PITCH);
     for (int64_t i = 0; i < k; i += DEEP * EACH) {
         const int64_t count = k - i < DEEP * EACH ? k - i : DEEP * EACH;
-        for (int r = 0; r < rows; r++) copy(D(), w + r * weight.stride + i, count, part + r * PITCH);
+        for (int64_t r = 0; r < rows; r++)
+            copy(D(), w + r * weight.stride + i, count, part + r * PITCH);
         const int64_t steps = (count + EACH - 1) / EACH;
         for (int64_t b = 0; b < blocks; b++) {
             const float* block = x + (b * granules + i / EACH) * WIDE;
-            float* to = sums + b * ROWS * WIDE;
-            if (m - b * WIDE > LANES) tile<D, 2>(part, block, steps, to);
-            else tile<D, 1>(part, block, steps, to);
+            for (int64_t r = 0; r < tall; r += ROWS) {
+                float* to = sums + (b * tall + r) * WIDE;
+                if (m - b * WIDE > LANES) tile<D, 2>(part + r * PITCH, block, steps, to);
+                else tile<D, 1>(part + r * PITCH, block, steps, to);
+            }
         }
     }
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t count = m - b * WIDE < WIDE ? m - b * WIDE : WIDE;
-        finish(sums + b * ROWS * WIDE, rows, weight, row, first + b * WIDE, int(count), out);
+        finish(sums + b * tall * WIDE, int(rows), weight, row, first + b * WIDE, int(count), out);
     }
 }
 

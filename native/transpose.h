@@ -12,7 +12,8 @@ inline void transpose(F (&v)[16]) {
 #pragma GCC unroll 16
     for (int i = 0; i < 16; i += 4) {
         const F a = _mm512_unpacklo_ps(v[i], v[i + 1]), b = _mm512_unpackhi_ps(v[i], v[i + 1]);
-        const F c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]), e = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
+        const F c = _mm512_unpacklo_ps(v[i + 2], v[i + 3]);
+        const F e = _mm512_unpackhi_ps(v[i + 2], v[i + 3]);
         d[i] = _mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(c));
         d[i + 1] = _mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(c));
         d[i + 2] = _mm512_unpacklo_pd(_mm512_castps_pd(b), _mm512_castps_pd(e));

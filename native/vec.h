@@ -85,7 +85,9 @@ inline F widen(__m256i x, bf16*) {
 inline F widen(__m256i x, f16*) { return _mm512_cvtph_ps(x); }
 inline F load(const float* x) { return _mm512_loadu_ps(x); }
 inline F load(const float* x, int count) { return _mm512_maskz_loadu_ps(first(count), x); }
-template <class T> F load(const T* x) { return widen(_mm256_loadu_si256((const __m256i*)x), (T*)0); }
+template <class T> F load(const T* x) {
+    return widen(_mm256_loadu_si256((const __m256i*)x), (T*)0);
+}
 template <class T> F load(const T* x, int count) {
     return widen(_mm256_maskz_loadu_epi16(first(count), x), (T*)0);
 }

@@ -48,7 +48,8 @@ template <class T> struct Scaled {
     void many(const Weight& weight, int64_t row, int64_t out, int count, F sums) const {
         const float* bias = static_cast<const float*>(weight.bias);
         T* to = y + row * weight.rows + out;
-        F value = mul(mul(from_integers(sums), set1(scales[row])), load(weight.scales + out, count));
+        F value = mul(from_integers(sums), set1(scales[row]));
+        value = mul(value, load(weight.scales + out, count));
         if (bias) value = add(value, load(bias + out, count));
         if (count >= LANES) store(to, value);
         else store(to, value, count);
