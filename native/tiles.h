@@ -17,7 +17,7 @@ struct alignas(64) TileShape {
 // Tiles for the thread that runs this block.
 struct Tiles {
   Tiles() {
-    TileShape shape;
+    static const TileShape shape{};  // in memory: compilers believe 8 bytes of it are read
     _tile_loadconfig(&shape);
   }
   ~Tiles() { _tile_release(); }
