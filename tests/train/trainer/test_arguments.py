@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,32 @@ def test_outputs_that_are_no_tensors(tmp_path: Path) -> None:
     found = made.predict(Dataset.from_list(data))
     assert len(found.predictions) == len(found.label_ids) == 7
     assert all(text.startswith("class ") for text in found.predictions)
+
+
+@pytest.mark.parametrize(("given", "level"), [
+    ({}, logging.WARNING), ({"log_level": "info"}, logging.INFO),
+    ({"log_level": "error", "log_level_replica": "info"}, logging.ERROR)])
+def test_log_level(given: dict[str, Any], level: int, tmp_path: Path) -> None:
+    logger = logging.getLogger("enfold")
+    before = logger.level
+    try:
+        ours(fresh(*CLASSES).ours, tmp_path, rows("classes", 4), **given)
+        assert logger.getEffectiveLevel() == level
+    finally:
+        logger.setLevel(before)
+
+
+def test_torch_compile(tmp_path: Path) -> None:
+    """The numbers of the plain run; checkpoints that know nothing of it."""
+    data, runs = rows("classes", 8), []
+    for options in ({}, {"torch_compile_backend": "eager"}):
+        made = ours(fresh(*CLASSES).ours, tmp_path, data, max_steps=2, save_strategy="steps",
+                    save_steps=2, **options)
+        made.train()
+        runs.append(made)
+    plain, compiled = runs
+    assert type(compiled.model_wrapped).__name__ == "OptimizedModule"
+    assert curve(compiled) == pytest.approx(curve(plain), abs=1e-5)
+    again = ours(fresh(*CLASSES).ours, tmp_path, data, max_steps=3)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert again.state.global_step == 3

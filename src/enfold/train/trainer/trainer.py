@@ -67,6 +67,8 @@ class Trainer(search.Search, Loop, hub.Hub, metrics.Metrics):
 
         self.args = args = TrainingArguments("tmp_trainer") if args is None else args
         set_seed(args.seed, deterministic=args.full_determinism)
+        if (args.log_level if args.should_log else args.log_level_replica) != "passive":
+            getLogger("enfold").setLevel(args.get_process_log_level())
         self.processing_class = _one_of(processing_class, tokenizer)
         self.model_init = model_init
         self.model = self._first_model(model, model_init)
