@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from enfold.errors import ConfigError
+from enfold.nn.native import groups as native
 from enfold.quant.bits import pack, unpack
 
 
@@ -64,6 +65,11 @@ def check_group_size(group_size: int, inputs: int, name: str) -> None:
 def quantize(weight: Tensor, bits: int, group_size: int, symmetric: bool,
              scale_dtype: torch.dtype = torch.float32) -> Groups:
     """A weight [O, I] rounded to the nearest, each group between its extremes."""
+    inputs = weight.shape[1]
+    if scale_dtype == weight.dtype:
+        held = native.quantize(weight, bits, group_size if group_size > 0 else inputs, symmetric)
+        if held is not None:
+            return Groups(bits, inputs, *held)
     scales, zeros = ranges(weight, bits, group_size, symmetric, scale_dtype)
     return encode(weight, bits, scales, zeros, symmetric)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from enfold.nn.native.library import I64, INT, P, declare
+from enfold.nn.native.linear import observed
 
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 NAMES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
@@ -32,6 +33,28 @@ class _Groups(ctypes.Structure):
 _linear = {dtype: declare(f"enfold_groups_{name}", P, P, P, INT, P, P, I64, I64, INT)
            for dtype, name in NAMES.items()}
 _decode = declare("enfold_groups_decode", P, P, INT, INT)
+_quantize = declare("enfold_groups_quantize", P, INT, I64, I64, I64, INT, P, I64, P, P, INT)
+
+
+def quantize(weight: Tensor, bits: int, size: int, symmetric: bool
+             ) -> tuple[Tensor, Tensor, Tensor | None] | None:
+    """(packed, scales of the weight's type, zeros) of a weight [O, I] in groups of `size` inputs,
+    each between its extremes; None where there is no kernel.
+    """
+    call = _quantize()
+    outputs, inputs = weight.shape
+    if (call is None or bits not in (4, 8) or weight.dtype not in KINDS or inputs % size
+            or weight.device.type != "cpu" or torch.compiler.is_compiling() or observed()):
+        return None
+    weight = weight.detach().contiguous()
+    words, groups = -(-inputs * bits // 32), inputs // size
+    packed = torch.empty(outputs, words, dtype=torch.int32)
+    scales = torch.empty(outputs, groups, dtype=weight.dtype)
+    zeros = None if symmetric else torch.empty(outputs, groups, dtype=torch.uint8)
+    call(weight.data_ptr(), KINDS[weight.dtype], outputs, inputs, size, bits, packed.data_ptr(),
+         words * 4, scales.data_ptr(), None if zeros is None else zeros.data_ptr(),
+         torch.get_num_threads())
+    return packed, scales, zeros
 
 
 class GroupWeight:
