@@ -27,6 +27,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     """What two processes found, and the folder that they saved to, by model."""
     home = tmp_path_factory.mktemp("ranks")
     cases = [(*case, str(folder(*case)), str(home / "-".join(case))) for case in MODELS]
+    cases.append((*LLAMA, str(odd_vocabulary(home / "odd")), str(home / "odd saved")))
     path = home / "cases.json"
     path.write_text(json.dumps(cases))
     done = subprocess.run(
@@ -35,8 +36,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(Path(f"{path}.out").read_text())
-    return {"-".join(case[:2]): {**result, "folder": case[3]}
+    return {Path(case[3]).name: {**result, "folder": case[3]}
             for case, result in zip(cases, found, strict=True)}
+
+
+def odd_vocabulary(path: Path) -> Path:
+    """A checkpoint whose logits two processes can't halve."""
+    model = load(*LLAMA)
+    model.resize_token_embeddings(49)
+    model.save_pretrained(path)
+    return path
 
 
 @pytest.mark.parametrize("case", MODELS, ids="-".join)
@@ -61,6 +70,10 @@ def test_the_plan_by_their_names(results: dict[str, dict[str, Any]]) -> None:
                      "mlp.up_proj": "colwise", "mlp.down_proj": "rowwise"}
     assert plan["lm_head"] == "colwise_gather_output"
     assert load(*LLAMA).tp_plan == {} and load(*LLAMA).tp_size is None
+
+
+def test_logits_that_do_not_divide(results: dict[str, dict[str, Any]]) -> None:
+    assert "lm_head" not in results["odd saved"]["plan"]
 
 
 @given(st.integers(1, 4), st.lists(st.integers(1, 3), min_size=1, max_size=3), st.integers(0, 1))
@@ -123,6 +136,8 @@ def test_what_a_shared_model_does_not_do() -> None:
     with pytest.raises(NotImplementedError, match=r"adapters on a model that processes share .* "
                                                   r"not built. Do: load it without tp_plan"):
         get_peft_model(model, LoraConfig(target_modules=["q_proj"]))
+    with pytest.raises(NotImplementedError, match=r"can't change its vocabulary. Do: resize and"):
+        model.resize_token_embeddings(50)
     ranks = Ranks.__new__(Ranks)
     ranks.world_size = 2
     with pytest.raises(ValueError, match=r"shared by the processes \(tp_plan\). Do: load it witho"):

@@ -50,6 +50,9 @@ class Embeddings:
         New rows are the mean of the old ones, or random as at the start if not `mean_resizing`.
         The output projection, its bias and `config.vocab_size` follow.
         """
+        if getattr(self, "tp_size", None):
+            raise NotImplementedError("a model that processes share (tp_plan) can't change its "
+                                      "vocabulary. Do: resize and save it without tp_plan first")
         old = self.get_input_embeddings().num_embeddings
         count = _rounded(old if new_num_tokens is None else new_num_tokens, pad_to_multiple_of)
         if count < 1:

@@ -171,7 +171,9 @@ class Crew:
         """A copy on a device; on a GPU by a stream of its own, beside the computation."""
         if device.type != "cuda" or not torch.cuda.is_available():
             return tensor.detach().to(device)
-        stream = self._streams.setdefault(device, torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+        if device not in self._streams:
+            self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        stream = self._streams[device]
         with torch.cuda.stream(stream):
             return tensor.detach().to(device, non_blocking=True)
 

@@ -2,7 +2,7 @@
 
     q, k, v, gate, up     cut by outputs: each rank computes its heads and features
     o, down               cut by inputs: what the ranks give is summed
-    an untied head        cut by outputs, the logits put together
+    the head              computed by outputs, the logits put together; cut unless it is tied
 
     cut        which part of a tensor a rank has
     layers     linear layers that are cut

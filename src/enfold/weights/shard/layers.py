@@ -51,6 +51,22 @@ class GatheredLinear(Split, Linear):
         return _joined(super().forward(_same(x)))
 
 
+class SlicedLinear(Split, Linear):
+    """Whole on each rank (its weight is the embedding), computed in parts and put together.
+
+    That each logit comes from one place keeps the ranks at the same tokens: computed by all, they
+    could differ in the last bit.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        part = -(-self.out_features // dist.get_world_size())
+        start = min(dist.get_rank() * part, self.out_features)
+        rows = slice(start, min(start + part, self.out_features))
+        bias = None if self.bias is None else _same(self.bias)[rows]
+        y = F.linear(_same(x), _same(self.weight)[rows], bias)
+        return _joined(F.pad(y, (0, part - y.shape[-1])))[..., : self.out_features]
+
+
 class RowLinear(Split, Linear):
     """Cut by inputs: [B, I / N] -> [B, O], summed over the ranks."""
 
@@ -101,6 +117,15 @@ def split_linear(linear: nn.Linear, *, by_outputs: bool, segments: tuple[int, ..
         made.cuts["bias"] = Cut(0, segments, ranks)
     found: Split = made
     return found
+
+
+def sliced_linear(linear: nn.Linear) -> SlicedLinear:
+    """`linear` with the same tensors, computed in parts."""
+    made = object.__new__(SlicedLinear)
+    nn.Module.__init__(made)
+    made.in_features, made.out_features = linear.in_features, linear.out_features
+    made.weight, made.bias, made.cuts = linear.weight, linear.bias, {}
+    return made
 
 
 def split_bias(table: RelativeBias, ranks: int) -> SplitBias:

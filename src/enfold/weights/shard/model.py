@@ -21,7 +21,7 @@ from enfold.nn.mlp import FeedForward
 from enfold.spec import Attention
 from enfold.weights.place.homes import Homes
 from enfold.weights.place.parts import stacks
-from enfold.weights.shard.layers import Split, split_bias, split_linear
+from enfold.weights.shard.layers import Split, sliced_linear, split_bias, split_linear
 from enfold.weights.slots import PARTS
 
 if TYPE_CHECKING:
@@ -71,11 +71,14 @@ def cut_model(model: Any, ranks: int) -> None:
 
 
 def _cut_head(model: Any, ranks: int) -> None:
-    """A projection to the vocabulary, where it is no embedding and the ranks divide it."""
+    """A projection to the vocabulary: its rows, or where these are the embedding's, its work."""
     out = model.get_output_embeddings()
-    tied = out is not None and any(out.weight is stack.embed.token.weight
-                                   for _, stack in stacks(model))
-    if out is not None and type(out) is Linear and not tied and out.out_features % ranks == 0:
+    if type(out) is not Linear:
+        return
+    tied = any(out.weight is stack.embed.token.weight for _, stack in stacks(model))
+    if tied or out.out_features % ranks:
+        model.head.out = sliced_linear(out)
+    else:
         model.head.out = split_linear(out, by_outputs=True, segments=(out.out_features,),
                                       ranks=ranks, gather=True)
 
@@ -186,4 +189,5 @@ def gathered(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def plan_of(model: Any) -> dict[str, str]:
     """Their path of each layer that is cut -> "colwise", "rowwise" or "colwise_gather_output"."""
-    return {model.names.theirs(path): module.style for path, module in split_modules(model)}
+    return {model.names.theirs(path): module.style for path, module in split_modules(model)
+            if module.cuts}
