@@ -119,7 +119,11 @@ class Csv:
             found = torch.utils.data.DataLoader(dataset, batch_size=256, num_workers=workers)
             return sum(len(batch["text"]) for batch in found)
 
+        ready = Ready(self.plain.to_pylist()) if workers else None
+
         def plain() -> int:
+            if ready is not None:
+                return load(ready)
             return sum(len({"text": batch[0].to_pylist(), "label": torch.tensor(
                 batch[1].to_numpy())}["text"]) for batch in self.plain.to_batches(256))
 
@@ -197,6 +201,19 @@ class Csv:
             side: lambda rows=rows, seeds=seeds[side]: rows.shuffle(
                 seed=next(seeds)).flatten_indices()[-1]
             for side, rows in self.sets.items()}, limit=lambda: self.plain.take(order).num_rows)
+
+
+class Ready(torch.utils.data.Dataset[Any]):
+    """Rows that are there: what is left is the loader's own work, and between its processes."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, numbers: list[int]) -> list[Any]:
+        return [self.rows[number] for number in numbers]
 
 
 # ---- functions that no cache knows ---------------------------------------------------------------

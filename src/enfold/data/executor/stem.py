@@ -3,8 +3,9 @@
     caller ── starts ──> stem ── forks ──> worker, worker, ...
 
 Numpy, pyarrow and the plan take half a second to import; a fork has them after some milliseconds.
-Unlike one of the caller, a fork of the stem is safe: no thread runs in it, no lock is held, no
-tokenizer, device or file of the user's is open.
+Unlike one of the caller, a fork of the stem is safe: no thread runs in it but that of pyarrow's
+allocator, which provides for forks, no lock is held, no tokenizer, device or file of the user's is
+open.
 
     caller -> stem   length of the JSON (uint64), with the descriptors LINK, LIFE, OUT, ERR, STATUS;
                      JSON {threads, folder, path, environment}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
 import threading
@@ -254,6 +253,7 @@ def _short(value: Any) -> str:
 
 def _awaited(coroutines: list[Any]) -> list[Any]:
     """The results of coroutines that run at the same time, also within a running event loop."""
+    import asyncio  # which takes 20 ms
     async def all_of() -> list[Any]:
         return list(await asyncio.gather(*coroutines))
 
