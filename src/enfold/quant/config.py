@@ -189,7 +189,8 @@ class BitsAndBytesConfig(QuantizationConfig):
 
     def saved(self, plain: list[str]) -> dict[str, Any]:
         """All values; the layers left as they are by name."""
-        skip = plain if self.llm_int8_skip_modules is None else self.llm_int8_skip_modules
+        given = self.llm_int8_skip_modules or ()
+        skip = [*plain, *(name for name in given if name not in plain)]
         return {**self.to_dict(), "llm_int8_skip_modules": skip}
 
     def to_dict(self) -> dict[str, Any]:
