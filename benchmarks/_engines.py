@@ -121,8 +121,9 @@ def gguf(model: str, kind: str) -> Path:
     folder = checkpoint(model)
     path = folder / f"{kind}.gguf"
     if not path.exists():
-        signs = sorted(pre_tokenizers.ByteLevel.alphabet())
-        engine = Engine(models.BPE(vocab={sign: i for i, sign in enumerate(signs)}, merges=[]))
+        signs = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
+        engine = Engine(models.BPE(vocab={sign: i for i, sign in enumerate(signs)},
+                                   merges=[("a", "b")]))
         engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         engine.decoder = decoders.ByteLevel()
         opened = enfold.AutoModelForCausalLM.from_pretrained(folder)

@@ -36,10 +36,20 @@ constexpr int STRETCH = 512;  // keys that a thread takes at least
 constexpr int MOST = 64;      // stretches
 constexpr int WIDEST = 512;   // features of a head
 
+// What queries are multiplied as: in fp32, or in pairs where there are products of those.
+template <class T> struct Query {
+  typedef float type;
+};
+#if defined(ENFOLD_BF16)
+template <> struct Query<bf16> {
+  typedef bf16 type;
+};
+#endif
+
 // Running state of the heads of a group over a stretch of keys.
-struct Partial {
-  float *query, *mixed;  // [G, D] in fp32, rows `width` apart
-  float *most, *sum;     // [G]
+template <class T> struct Partial {
+  typename Query<T>::type* query;  // [G, D], rows `width` apart
+  float *mixed, *most, *sum;       // [G, D], [G], [G]
 };
 
 #if defined(ENFOLD_AVX512)
@@ -78,24 +88,43 @@ inline V sums(const V* x) {
 }
 #endif
 
-// Scores [N, count] of N queries and `count` keys, rows BLOCK apart.
+// Products of N queries and a key, still to be summed over lanes, W apart.
 template <int N, class T>
-void score(const float* query, int width, const T* keys, int64_t step, int count, int dim,
-           float* out) {
+inline void products(const float* query, int width, const T* key, int dim, V* out) {
+  V sum[N] = {};
+  for (int d = 0; d < dim; d += W) {
+    V k = load(key + d, dim - d);
+#pragma GCC unroll 8
+    for (int g = 0; g < N; ++g) sum[g] = fma(load(query + g * width + d), k, sum[g]);
+  }
+#pragma GCC unroll 8
+  for (int g = 0; g < N; ++g) out[g * W] = sum[g];
+}
+
+#if defined(ENFOLD_BF16)
+template <int N>
+inline void products(const bf16* query, int width, const bf16* key, int dim, V* out) {
+  __m512 sum[N] = {};
+  for (int d = 0; d < dim; d += 32) {
+    __mmask32 there = dim - d >= 32 ? ~0u : (1u << (dim - d)) - 1;
+    __m512bh k = (__m512bh)_mm512_maskz_loadu_epi16(there, key + d);
+#pragma GCC unroll 8
+    for (int g = 0; g < N; ++g)
+      sum[g] = _mm512_dpbf16_ps(sum[g], (__m512bh)_mm512_loadu_si512(query + g * width + d), k);
+  }
+#pragma GCC unroll 8
+  for (int g = 0; g < N; ++g) out[g * W] = (V)sum[g];
+}
+#endif
+
+// Scores [N, count] of N queries and `count` keys, rows BLOCK apart.
+template <int N, class Q, class T>
+void score(const Q* query, int width, const T* keys, int64_t step, int count, int dim, float* out) {
   for (int first = 0; first < count; first += W) {
     int here = smaller(W, count - first);
     V part[N][W];
-    for (int i = 0; i < here; ++i) {
-      const T* key = keys + (first + i) * step;
-      V sum[N] = {};
-      for (int d = 0; d < dim; d += W) {
-        V k = load(key + d, dim - d);
-#pragma GCC unroll 8
-        for (int g = 0; g < N; ++g) sum[g] = fma(load(query + g * width + d), k, sum[g]);
-      }
-#pragma GCC unroll 8
-      for (int g = 0; g < N; ++g) part[g][i] = sum[g];
-    }
+    for (int i = 0; i < here; ++i)
+      products<N>(query, width, keys + (first + i) * step, dim, &part[0][i]);
     for (int i = here; i < W; ++i)
 #pragma GCC unroll 8
       for (int g = 0; g < N; ++g) part[g][i] = V{};
@@ -123,7 +152,8 @@ void mix(const float* weight, const T* values, int64_t step, int count, int dim,
 }
 
 // The scores of a block as weights; what was mixed before is scaled to the new maximum.
-void settle(float* scores, int count, float top, int g, int width, Partial& state) {
+template <class T>
+void settle(float* scores, int count, float top, int g, int width, Partial<T>& state) {
   top = larger(top, state.most[g]);
   float keep = exp2(state.most[g] - base(top)), sum = weigh(scores, scores, count, base(top));
   state.sum[g] = state.sum[g] * keep + sum;
@@ -135,7 +165,7 @@ void settle(float* scores, int count, float top, int g, int width, Partial& stat
 
 template <int N, class T>
 void block(const StepArgs& a, int row, int head, int kv, int first, int count, int g, int width,
-           Partial& state) {
+           Partial<T>& state) {
   float scores[N * BLOCK];
   int64_t start = row * a.cache_row + kv * a.cache_head + first * a.cache_token;
   score<N>(state.query + g * width, width, (const T*)a.keys + start, a.cache_token, count, a.dim,
@@ -151,7 +181,7 @@ void block(const StepArgs& a, int row, int head, int kv, int first, int count, i
 }
 
 template <class T>
-void stretch(const StepArgs& a, int row, int kv, int begin, int end, int width, Partial& state) {
+void stretch(const StepArgs& a, int row, int kv, int begin, int end, int width, Partial<T>& state) {
   int group = a.heads / a.kv_heads;
   for (int first = begin; first < end; first += BLOCK) {
     int count = smaller(BLOCK, end - first), g = 0;
@@ -174,16 +204,18 @@ template <class T> void place_head(const StepArgs& a, int row, const T* from, T*
     rotate_head(to, a.cos + row * a.rope_row, a.sin + row * a.rope_row, a.rotated, a.interleaved);
 }
 
-// The group's queries in fp32, rotated; nothing mixed yet.
+// The group's queries, rotated; nothing mixed yet.
 template <class T>
-void begin_group(const StepArgs& a, int row, int kv, int width, Partial& state) {
+void begin_group(const StepArgs& a, int row, int kv, int width, Partial<T>& state) {
   int group = a.heads / a.kv_heads;
   const T* query = (const T*)a.query + row * a.query_row + kv * a.query_group;
   T head[WIDEST];
   for (int g = 0; g < group; ++g) {
     place_head(a, row, query + g * a.dim, head);
-    for (int d = 0; d < width; d += W)
-      store(state.query + g * width + d, load(head + d, a.dim - d));
+    for (int d = 0; d < width; d += W) {
+      V part = d < a.dim ? load(head + d, a.dim - d) : V{};
+      store(state.query + g * width + d, part);
+    }
     state.most[g] = -INFINITY;
     state.sum[g] = 0;
   }
@@ -225,7 +257,7 @@ void finish(const StepArgs& a, int row, int kv, const float* from, int64_t size,
 
 template <class T> void step(const StepArgs& a) {
   int group = a.heads / a.kv_heads, units = a.batch * a.kv_heads;
-  int width = rounded(a.dim, W), begin = a.window ? larger(0, a.length - a.window) : 0;
+  int width = rounded(a.dim, 32), begin = a.window ? larger(0, a.length - a.window) : 0;
   int keys = a.length - begin, most = larger(1, smaller(MOST, keys / STRETCH));
   int splits = smaller(most, (a.threads + units - 1) / units);
   int each = rounded((keys + splits - 1) / splits, BLOCK);
@@ -240,8 +272,9 @@ template <class T> void step(const StepArgs& a) {
       int unit = task / splits, split = task % splits, row = unit / a.kv_heads;
       int kv = unit % a.kv_heads;
       float* own = work + task * size;
-      Partial state = {own, own + group * width, own + 2 * group * width,
-                       own + 2 * group * width + group};
+      float* mixed = own + group * width;
+      Partial<T> state = {(typename Query<T>::type*)own, mixed, mixed + group * width,
+                          mixed + group * width + group};
       if (a.key && split == splits - 1) append<T>(a, row, kv);
       begin_group<T>(a, row, kv, width, state);
       int first = begin + split * each;
