@@ -217,6 +217,17 @@ def offload_to_the_disk() -> None:
 
 
 @case
+def quantized_layers() -> None:
+    plain = load("llama", "ForCausalLM", load_in_4bit=True)
+    for places in ((FIRST, SECOND), (FIRST, "cpu")):
+        placed = load("llama", "ForCausalLM", load_in_4bit=True,
+                      device_map=spread_map(plain, *places))
+        assert placed.is_quantized
+        with torch.no_grad():
+            assert_close(placed(**inputs()).logits, plain(**inputs()).logits)
+
+
+@case
 def adapters_train_on_an_offloaded_model() -> None:
     from enfold import LoraConfig, get_peft_model
 
