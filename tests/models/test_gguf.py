@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import enfold
-from enfold.errors import ArgumentError, CheckpointError, ConfigError, InputError
+from enfold.errors import ArgumentError, CheckpointError, ConfigError, EnfoldError, InputError
 from enfold.files.gguf import GGUFFile, Typed, write_gguf
 from enfold.model.gguf import save_gguf
-from enfold.models.gguf.config import shortest
+from enfold.models.gguf.keys import Keys, shortest
 from enfold.models.gguf.rope import divided, llama3_factors, rope_metadata, rope_values
 
 SIZES = {"vocab_size": 96, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
@@ -255,9 +258,19 @@ FAULTS: list[tuple[str, Any, Any, type[Exception], str]] = [
     ("by layer", lambda m: m.update({"llama.attention.head_count": [4, 2]}), None,
      NotImplementedError, "head_count differs from layer to layer"),
     ("no size", lambda m: m.pop("llama.embedding_length"), None, CheckpointError,
-     r"llama\.embedding_length is None, expected a number above 0"),
+     r"llama\.embedding_length is None, expected a whole number above 0"),
     ("a text", lambda m: m.update({"llama.block_count": "two"}), None, CheckpointError,
-     "block_count is 'two', expected a number above 0"),
+     "block_count is 'two', expected a whole number above 0"),
+    ("too few blocks", lambda m: m.update({"llama.block_count": 1}), None, CheckpointError,
+     "counts 1 blocks, the file has the tensors of 2"),
+    ("too many blocks", lambda m: m.update({"llama.block_count": 1 << 31}), None, CheckpointError,
+     "counts 2,147,483,648 blocks, the file has the tensors of 2"),
+    ("a part", lambda m: m.update({"llama.attention.key_length": "x"}), None, CheckpointError,
+     r"llama\.attention\.key_length is 'x', expected a whole number above 0"),
+    ("turns", lambda m: m.update({"llama.rope.freq_base": "x"}), None, CheckpointError,
+     r"llama\.rope\.freq_base is 'x', expected a number above 0"),
+    ("yarn", lambda m: m.update({"llama.rope.scaling.type": "yarn"}), None, CheckpointError,
+     r"llama\.rope\.scaling\.factor is None, expected a number above 0"),
     ("scaling", lambda m: m.update({"llama.rope.scaling.type": "longrope"}), None,
      NotImplementedError, "'longrope' without its factors"),
     ("missing", None, lambda t: t.pop("blk.1.attn_q.weight"), CheckpointError,
@@ -340,11 +353,12 @@ def test_other_divisors_stay_as_they_are(factors: list[float]) -> None:
 
 
 def test_rope_keys_there_and_back() -> None:
+    path = Path("x.gguf")
     for values in (YARN, {"rope_type": "default", "rope_theta": 5e5}):
         keys, tensors = rope_metadata(values, 16)
-        assert rope_values(keys.get, tensors, 16, 64) == values
-    old = {"rope.freq_base": 1e4, "rope.scale_linear": 2.0}
-    assert rope_values(old.get, {}, 16, 64)["factor"] == 2.0
+        assert rope_values(Keys(keys, "", path), tensors, 16, 64) == values
+    old = Keys({"rope.freq_base": 1e4, "rope.scale_linear": 2.0}, "", path)
+    assert rope_values(old, {}, 16, 64)["factor"] == 2.0
 
 
 def test_numbers_of_32_bits_are_written_as_people_write_them() -> None:
@@ -353,3 +367,23 @@ def test_numbers_of_32_bits_are_written_as_people_write_them() -> None:
         assert np.float32(shortest(single)) == np.float32(number)
     assert [shortest(float(np.float32(n))) for n in (1e-5, 0.1, 10000.0)] == [1e-5, 0.1, 10000.0]
     assert Typed(6, 1.0).number == 6
+
+
+@settings(max_examples=150, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.binary(min_size=1, max_size=8)), min_size=1,
+                max_size=3))
+def test_a_damaged_header_is_read_or_refused(tmp_path: Path,
+                                             edits: list[tuple[int, bytes]]) -> None:
+    """Lying metadata is found before a model of its size is built."""
+    whole, path = tmp_path / "whole.gguf", tmp_path / "x.gguf"
+    if not whole.exists():
+        save_gguf(tiny("Llama", rope_parameters=YARN), whole, kind="q8_0")
+    data = bytearray(whole.read_bytes())
+    keys = [at for at in range(2000) if data[at:at + 6] == b"llama."]
+    for where, new in edits:
+        at = keys[where % len(keys)] + where // len(keys) % 60
+        data[at:at + len(new)] = new
+    path.write_bytes(data)
+    with suppress(EnfoldError, NotImplementedError):
+        enfold.AutoModelForCausalLM.from_pretrained(path)

@@ -83,6 +83,8 @@ class GGUFTensors:
         """The tensor in the family's layout."""
         name, ours = self._held[key]
         value = self._file.get(name, self.dtype(key))
+        if not self._file.entries[name].kind.torch:
+            self._file.release(name)  # the blocks have been turned into numbers
         if heads := self._heads(ours):
             return unpaired(value, heads)
         return value.t() if self._is_transposed(ours) else value

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from enfold.errors import CheckpointError
 from enfold.files.gguf import GGUFFile, open_shards
 from enfold.models.gguf.dialects import Dialect, dialect_of
+from enfold.models.gguf.keys import Keys, shortest
 from enfold.models.gguf.rope import FACTORS, rope_values
 
 log = logging.getLogger("enfold")
@@ -19,7 +20,6 @@ TOKENS = "tokenizer.ggml."
 IDS = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id",
        "padding_token_id": "pad_token_id"}
 OPTIONAL = ("attention.head_count_kv",)
-Get = Callable[[str], Any]
 
 
 def config_values(path: Path) -> dict[str, Any]:
@@ -32,97 +32,78 @@ def config_values(path: Path) -> dict[str, Any]:
     dialect = dialect_of(metadata, path)
     _warn(metadata, dialect, path)
 
-    def get(key: str) -> Any:
-        return _plain(metadata.get(f"{dialect.architecture}.{key}"), path,
-                      f"{dialect.architecture}.{key}")
-
+    keys = Keys(metadata, f"{dialect.architecture}.", path)
     held = {name: file for file in files for name in file.keys()}  # noqa: SIM118 - not a dict
     values: dict[str, Any] = {"model_type": dialect.model_type, **dialect.fixed}
-    values |= {key: _number(get(name), name, dialect, path) for name, key in dialect.keys.items()
-               if name not in OPTIONAL or get(name) is not None}
-    values |= {key: found for name, key in IDS.items()
-               if (found := metadata.get(TOKENS + name)) is not None}
-    values["vocab_size"] = _vocabulary(metadata, get, held, path)
+    for name, key in dialect.keys.items():
+        read = keys.share if name.endswith("epsilon") else keys.whole
+        if (value := read(name, needed=name not in OPTIONAL)) is not None:
+            values[key] = value
+    tokens = Keys(metadata, TOKENS, path)
+    values |= {key: index for name, key in IDS.items()
+               if (index := tokens.whole(name, index=True)) is not None}
+    _check_blocks(keys.whole("block_count"), held, path)
+    values["vocab_size"] = _vocabulary(metadata, keys, held)
     values["dtype"] = _dtype(files)
-    MORE[dialect.architecture](values, get, held)
+    MORE[dialect.architecture](values, keys, held)
     return values
 
 
-def _number(value: Any, name: str, dialect: Dialect, path: Path) -> int | float:
-    """A size or an epsilon."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        raise CheckpointError(f"{path}: metadata {dialect.architecture}.{name} is {value!r:.80}, "
-                              "expected a number above 0. Do: convert the model again")
-    return value
-
-
-def _llama(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
-    if get("expert_count"):
-        raise NotImplementedError(f"GGUF: a {values['model_type']} with {get('expert_count')} "
+def _llama(values: dict[str, Any], keys: Keys, held: Mapping[str, GGUFFile]) -> None:
+    if experts := keys.whole("expert_count", index=True):
+        raise NotImplementedError(f"GGUF: a {values['model_type']} with {experts} "
                                   "experts is not built. Do: give a model without")
     heads = values["num_attention_heads"]
-    width = get("attention.key_length") or values["hidden_size"] // heads
-    turned = get("rope.dimension_count") or width
+    width = keys.whole("attention.key_length") or values["hidden_size"] // heads
+    turned = keys.whole("rope.dimension_count") or width
     if values["model_type"] != "qwen2" or width * heads != values["hidden_size"]:
         values["head_dim"] = width
     if turned != width:
         values["partial_rotary_factor"] = turned / width
     factors = {name: _numbers(held[name], name) for name in FACTORS if name in held}
-    values["rope_parameters"] = rope_values(get, factors, turned,
+    values["rope_parameters"] = rope_values(keys, factors, turned,
                                             values["max_position_embeddings"])
     values["tie_word_embeddings"] = "output.weight" not in held
     if values["model_type"] == "llama":
         values["attention_bias"] = "blk.0.attn_q.bias" in held
         values["mlp_bias"] = "blk.0.ffn_gate.bias" in held
-        if get("attention.sliding_window"):
-            values |= {"model_type": "mistral", "sliding_window": get("attention.sliding_window")}
+        if window := keys.whole("attention.sliding_window", index=True):
+            values |= {"model_type": "mistral", "sliding_window": window}
     title = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2"}[values["model_type"]]
     values["architectures"] = [f"{title}ForCausalLM"]
 
 
-def _gpt2(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
+def _gpt2(values: dict[str, Any], keys: Keys, held: Mapping[str, GGUFFile]) -> None:
     values["tie_word_embeddings"] = "output.weight" not in held
     values["architectures"] = ["GPT2LMHeadModel"]
 
 
-def _bert(values: dict[str, Any], get: Get, held: Mapping[str, GGUFFile]) -> None:
+def _bert(values: dict[str, Any], keys: Keys, held: Mapping[str, GGUFFile]) -> None:
     if "token_types.weight" in held:
         values["type_vocab_size"] = held["token_types.weight"].shape("token_types.weight")[0]
     values["architectures"] = ["BertModel"]
 
 
-MORE: dict[str, Callable[[dict[str, Any], Get, Mapping[str, GGUFFile]], None]] = {
+MORE: dict[str, Callable[[dict[str, Any], Keys, Mapping[str, GGUFFile]], None]] = {
     "llama": _llama, "qwen2": _llama, "gpt2": _gpt2, "bert": _bert}
 
 
-def _plain(value: Any, path: Path, key: str) -> Any:
-    """A value as config.json has it; one of a list of equals (a value for each layer)."""
-    if isinstance(value, list):
-        if len(set(value)) != 1:
-            raise NotImplementedError(f"{path}: {key} differs from layer to layer, which is not "
-                                      "built. Do: give a model whose layers are alike")
-        value = value[0]
-    return shortest(value) if isinstance(value, float) else value
+def _check_blocks(count: int, held: Mapping[str, GGUFFile], path: Path) -> None:
+    """A file of weights has the blocks that its metadata counts; one without weights may not."""
+    found = {int(block[1]) for name in held if (block := re.match(r"blk\.(\d{1,6})\.", name))}
+    if held and found != set(range(min(count, len(found) + 1))):
+        raise CheckpointError(f"{path}: metadata counts {count:,} blocks, the file has the tensors "
+                              f"of {len(found)}. Do: download or convert the file again")
 
 
-def shortest(value: float) -> float:
-    """The decimal with the fewest digits that is this number in 32 bits: 1e-5, not 9.9999997e-6."""
-    for digits in range(1, 10):
-        short = float(f"{value:.{digits}g}")
-        with suppress(OverflowError):  # rounded up, out of what 32 bits hold
-            if struct.pack("<f", short) == struct.pack("<f", value):
-                return short
-    return value
-
-
-def _vocabulary(metadata: Mapping[str, Any], get: Get, held: Mapping[str, GGUFFile],
-                path: Path) -> int:
+def _vocabulary(metadata: Mapping[str, Any], keys: Keys, held: Mapping[str, GGUFFile]) -> int:
     name = "token_embd.weight"
     if name in held:
         return held[name].shape(name)[0]
-    found = get("vocab_size") or len(metadata.get(f"{TOKENS}tokens", ()))
+    found = keys.whole("vocab_size") or len(metadata.get(f"{TOKENS}tokens", ()))
     if not found:
-        raise CheckpointError(f"{path}: no {name} and no vocabulary. Expected a model's GGUF file")
+        raise CheckpointError(f"{keys.path}: no {name} and no vocabulary. Expected a model's GGUF "
+                              "file")
     return int(found)
 
 

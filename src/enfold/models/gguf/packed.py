@@ -82,6 +82,7 @@ class PackedTensors(GGUFTensors):
             found = blocks[..., :2].contiguous().view(torch.float16).view(outputs, -1)
         else:
             found = codes(blocks[..., 2:], BITS[self.layers[layer]])
+        self._file.release(name)
         heads = self._heads(ours)
         return unpaired(found, heads) if heads else found
 

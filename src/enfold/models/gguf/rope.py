@@ -8,36 +8,40 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from enfold.models.gguf.keys import Keys
+
 FREQS, LONG, SHORT = "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"
 FACTORS = (FREQS, LONG, SHORT)
-YARN = {"factor": "factor", "original_context_length": "original_max_position_embeddings",
-        "yarn_attn_factor": "attention_factor", "yarn_beta_fast": "beta_fast",
+SCALING = "rope.scaling."
+YARN = {"yarn_attn_factor": "attention_factor", "yarn_beta_fast": "beta_fast",
         "yarn_beta_slow": "beta_slow"}
 
 
-def rope_values(get: Any, factors: Mapping[str, list[float]], head_dim: int,
+def rope_values(keys: Keys, factors: Mapping[str, list[float]], head_dim: int,
                 positions: int) -> dict[str, Any]:
-    """`rope_parameters` of config.json.  get(key): a metadata value; factors: by tensor name."""
-    theta = get("rope.freq_base") or 10000.0
-    kind, plain = get("rope.scaling.type"), {"rope_theta": theta, "rope_type": "default"}
-    original = get("rope.scaling.original_context_length")
+    """`rope_parameters` of config.json.  factors: the divisors by tensor name."""
+    theta = keys.share("rope.freq_base") or 10000.0
+    kind, plain = keys.text("rope.scaling.type"), {"rope_theta": theta, "rope_type": "default"}
     if LONG in factors and SHORT in factors:
+        original = keys.whole(f"{SCALING}original_context_length") or positions
         return {**plain, "rope_type": "longrope", "long_factor": factors[LONG],
-                "short_factor": factors[SHORT],
-                "original_max_position_embeddings": original or positions,
-                "attention_factor": get("rope.scaling.attn_factor")}
+                "short_factor": factors[SHORT], "original_max_position_embeddings": original,
+                "attention_factor": keys.share(f"{SCALING}attn_factor")}
     if FREQS in factors:
         return {**plain, **divided(factors[FREQS], theta, head_dim, positions)}
-    linear = get("rope.scale_linear") or (get("rope.scaling.factor") if kind == "linear" else None)
-    if linear and linear != 1:
-        return {**plain, "rope_type": "linear", "factor": linear}
+    if kind == "linear" or (kind is None and keys.share("rope.scale_linear")):
+        factor = keys.share(f"{SCALING}factor") or keys.share("rope.scale_linear", needed=True)
+        return plain if factor == 1 else {**plain, "rope_type": "linear", "factor": factor}
     if kind == "yarn":
-        values = {key: get(f"rope.scaling.{name}") for name, key in YARN.items()}
+        whole = keys.whole(f"{SCALING}original_context_length")
+        values = {"factor": keys.share(f"{SCALING}factor", needed=True),
+                  "original_max_position_embeddings": whole,
+                  **{key: keys.share(SCALING + name) for name, key in YARN.items()}}
         return {**plain, "rope_type": "yarn", **{k: v for k, v in values.items() if v is not None}}
-    if kind not in (None, "none", "linear"):
-        raise NotImplementedError(f"GGUF rope.scaling.type {kind!r} without its factors is not "
-                                  "built. Expected none, linear or yarn. Do: give the model's own "
-                                  "folder")
+    if kind not in (None, "none"):
+        raise NotImplementedError(f"{keys.path}: GGUF rope.scaling.type {kind!r} without its "
+                                  "factors is not built. Expected none, linear or yarn. Do: give "
+                                  "the model's own folder")
     return plain
 
 
@@ -99,9 +103,12 @@ def rope_metadata(values: Mapping[str, Any], head_dim: int) -> tuple[dict[str, A
     if kind == "linear":
         return keys | {"rope.scaling.factor": float(values["factor"])}, {}
     if kind == "yarn":
-        given = {f"rope.scaling.{name}": values[key] for name, key in YARN.items()
+        keys |= {SCALING + name: float(values[key]) for name, key in YARN.items()
                  if values.get(key) is not None}
-        return keys | given, {}
+        keys[f"{SCALING}factor"] = float(values["factor"])
+        if values.get("original_max_position_embeddings"):
+            keys[f"{SCALING}original_context_length"] = values["original_max_position_embeddings"]
+        return keys, {}
     if kind == "longrope":
         keys["rope.scaling.original_context_length"] = values["original_max_position_embeddings"]
         if values.get("attention_factor"):
