@@ -91,6 +91,7 @@ class Family:
     """A model_type: its spec, its names, its architectures by the suffix of their class names.
 
     `untied`: whether a file with these tensors is untied though its config says otherwise.
+    `exact`: ends of the names of linear layers that are not to be quantized.
     """
 
     model_type: str
@@ -106,6 +107,7 @@ class Family:
     std: Callable[[Config, str], float] | None = None
     check: Callable[[Config], None] | None = None
     untied: Callable[[Config, Collection[str]], bool] | None = None
+    exact: tuple[str, ...] = ()
 
     def plan(self, config: Config, suffix: str) -> Plan:
         """The body, the head and the names of one architecture for a config."""

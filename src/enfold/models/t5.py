@@ -125,5 +125,5 @@ SYNONYMS = {"hidden_size": "d_model", "num_attention_heads": "num_heads",
             "num_hidden_layers": "num_layers", "head_dim": "d_kv"}
 
 family("t5", spec, names, HEADS, "transformer", defaults=DEFAULTS, synonyms=SYNONYMS,
-       derived=DERIVED, std=std, untied=untied,
+       derived=DERIVED, std=std, untied=untied, exact=(".wo",),
        drop=("*EncDecAttention.relative_attention_bias.weight",))

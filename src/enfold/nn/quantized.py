@@ -86,7 +86,7 @@ class QuantizedLinear(nn.Linear):
             return self._product(x.to(self.compute or x.dtype)).to(x.dtype)
         bias = self.bias
         wanted = x.requires_grad or (bias is not None and bias.requires_grad)
-        if not (torch.is_grad_enabled() and wanted):
+        if not (torch.is_grad_enabled() and (wanted or self.training)):
             return self.multiply(x)
         y: Tensor = _Product.apply(x.to(self.compute or x.dtype), self)  # type: ignore[no-untyped-call]
         return (y if bias is None else y + bias.to(y.dtype)).to(x.dtype)

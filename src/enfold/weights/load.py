@@ -62,6 +62,7 @@ class Terms:
     homes: Callable[[nn.Module, torch.dtype | None], Homes] = lambda model, dtype: Homes()
     std: Callable[[str], float] = lambda name: 0.02
     method: Method | None = None  # makes quantized layers of linear ones
+    exact: tuple[str, ...] = ()  # ends of the names of layers that are not to be quantized
     measure: bool = False  # whether the errors of quantizing are computed
 
 
@@ -86,7 +87,8 @@ class Report:
 def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     """Fill `model`, built on the meta device, tensor by tensor."""
     if terms.method is not None:
-        put_in(model, terms.method, _held(model, checkpoint, terms), terms.names.theirs)
+        put_in(model, terms.method, _held(model, checkpoint, terms), terms.names.theirs,
+               terms.exact)
     report, wanted, layers = Report(), slots(model, packed=False), packed(model)
     known = {name for slot in wanted for name in slot.names}
     known |= {f"{path}.{leaf}" for path, layer in layers.items() for leaf in layer.reads}

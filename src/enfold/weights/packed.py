@@ -116,11 +116,16 @@ def _modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
-           theirs: Callable[[str], str]) -> None:
-    """Replace linear layers by what the method makes of them."""
+           theirs: Callable[[str], str], exact: tuple[str, ...] = ()) -> None:
+    """Replace linear layers by what the method makes of them.
+
+    Heads, and layers whose names end in one of `exact`, stay as they are unless the checkpoint has
+    them quantized.
+    """
     for path, linear in list(linears(root)):
-        if path.startswith("head.") and not set(held.get(path, ())) - {"weight", "bias"}:
-            continue  # heads stay as they are, unless the checkpoint has them quantized
+        plain = path.startswith("head.") or theirs(path).endswith(exact)
+        if plain and not set(held.get(path, ())) - {"weight", "bias"}:
+            continue
         layer = method.layer(theirs(path), linear, held.get(path, ()))
         if layer is not None:
             parent, _, leaf = path.rpartition(".")
