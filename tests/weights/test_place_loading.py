@@ -53,7 +53,7 @@ def test_the_map_is_kept_and_printed() -> None:
     placed = load(*LLAMA, device_map=NAMES)
     assert placed.hf_device_map == NAMES
     lines = str(placed.placement).splitlines()
-    assert lines[1].split("  ")[-1] == "body.layers.0 .. body.layers.1, runs on cpu"
+    assert lines[1].split("  ")[-1] == "model.layers.0 .. model.layers.1, runs on cpu"
     assert "PlacedTransformerBlock" in str(placed)
     plain = load(*LLAMA)
     assert plain.placement is None and not hasattr(plain, "hf_device_map")
@@ -231,7 +231,7 @@ def test_plans_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     ({"device_map": "auto", "max_memory": {"cpu": "much"}},
      r"max_memory\['cpu'\] is 'much', expected bytes, or such as '10GiB' or '500MB'"),
     ({"device_map": "auto", "max_memory": {"cpu": 2000}},
-     r"max_memory is too small for 'body.embed', which is never split: it takes 6.0 KiB"),
+     r"max_memory is too small for 'model.embed_tokens', which is never split: it takes 6.0 KiB"),
     ({"device_map": "auto", "max_memory": {"cpu": 40000}}, r"the model does not fit: its weights"),
 ])
 def test_messages(asked: dict[str, Any], message: str) -> None:

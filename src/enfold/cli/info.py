@@ -33,6 +33,7 @@ def report(name: str, revision: str | None) -> dict[str, Any]:
             "task": task_of_head(plan.name),
             "dtype": str(config.dtype).removeprefix("torch.") if config.dtype else None,
             "spec": describe(plan.body), "parameters": parameters,
+            "quantization": getattr(config, "quantization_config", None),
             "memory": {dtype: parameters * bits // 8 for dtype, bits in BITS.items()},
             "heads": [family.title + head for head in family.heads],
             "files": files(name, revision)}
@@ -58,13 +59,17 @@ def count(plan: Plan, config: Any) -> int:
 def files(name: str, revision: str | None) -> dict[str, int | None]:
     """Sizes by file name; None for a repository's, whose sizes are not asked for."""
     folder = local_path(name)
+    if folder is not None and folder.is_file():  # a GGUF file
+        return {folder.name: folder.stat().st_size}
     names = list_files(name, HubOptions(revision=revision))
     return {file: (folder / file).stat().st_size if folder else None for file in names}
 
 
 def text(found: dict[str, Any]) -> str:
     """The report for a terminal."""
-    memory = [f"{dtype:<9} {size(bytes_):>9}" + ("  as stored" if dtype == found["dtype"] else "")
+    quantization = found["quantization"] or {}
+    stored = None if quantization else found["dtype"]
+    memory = [f"{dtype:<9} {size(bytes_):>9}" + ("  as stored" if dtype == stored else "")
               for dtype, bytes_ in found["memory"].items()]
     names = [name if bytes_ is None else f"{size(bytes_):>9}  {name}"
              for name, bytes_ in found["files"].items()]
@@ -73,11 +78,13 @@ def text(found: dict[str, Any]) -> str:
                                 f"from {found['model']}"],
         "spec": found["spec"].splitlines(),
         "parameters": [f"{found['parameters']:,}"],
+        "quantization": [f"{key} {value}" for key, value in quantization.items()
+                         if not key.startswith("_") and value not in (None, False, [], {})],
         "memory of the weights": memory,
         "heads": found["heads"],
         "files": names,
     }
-    return "\n".join("\n  ".join([title, *rows]) for title, rows in sections.items())
+    return "\n".join("\n  ".join([title, *rows]) for title, rows in sections.items() if rows)
 
 
 def size(count: float) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 import torch
@@ -30,7 +30,17 @@ def model_parts(model: nn.Module, dtype: torch.dtype | None = None) -> list[Part
     made = partition(leaves(model, dtype), units(model))
     caches, length = dict(_caches(model, dtype)), context_length(model)
     return [Part(p.name, p.tensors, caches.get(p.name, 0) * length,
-                 isinstance(nn.Module.get_submodule(model, p.name), TokenEmbedding)) for p in made]
+                 isinstance(nn.Module.get_submodule(model, p.name), TokenEmbedding),
+                 their_path(model, p)) for p in made]
+
+
+def their_path(model: Any, part: Part) -> str:
+    """Where their names put a part: what the names of its tensors begin with."""
+    if not hasattr(model, "names"):
+        return ""
+    paths = [name.split(".")[:-1] for name in their_names(model, part)]
+    shared = takewhile(lambda words: len(set(words)) == 1, zip(*paths, strict=False))
+    return ".".join(words[0] for words in shared)
 
 
 def leaves(model: nn.Module, dtype: torch.dtype | None = None) -> Iterator[Leaf]:

@@ -26,13 +26,19 @@ class Part:
     """What is never split: `tensors` are bytes by identity, so that ties count once.
 
     cache: bytes of keys and values that running it keeps.  lookup: it is read row by row, so it
-    runs where it lies.
+    runs where it lies.  shown: what people call it, if not by its name.
     """
 
     name: str
     tensors: Mapping[Hashable, int]
     cache: int = 0
     lookup: bool = False
+    shown: str = ""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.shown or self.name
 
     @property
     def bytes(self) -> int:
@@ -262,7 +268,7 @@ def _check_largest(groups: list[Group], limits: Limits) -> None:
             part = max(group.parts, key=lambda p: p.bytes)
             tensor = max(group.tensors.values())
             raise InputError(
-                f"max_memory is too small for {part.name!r}, which is never split: it takes "
+                f"max_memory is too small for {part.label!r}, which is never split: it takes "
                 f"{size(group.bytes)} (its largest tensor {size(tensor)}), and the roomiest place "
                 f"{roomiest!r} has {size(everywhere[roomiest])}. Do: give one place more, allow "
                 "another, or load in fewer bits")

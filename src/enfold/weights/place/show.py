@@ -27,7 +27,8 @@ def table(plan: Plan) -> str:
     lines = []
     for place, run in groupby(plan.parts, key=lambda part: plan.places[part.name]):
         parts = list(run)
-        names = parts[0].name if len(parts) == 1 else f"{parts[0].name} .. {parts[-1].name}"
+        first, last = parts[0].label, parts[-1].label
+        names = first if len(parts) == 1 else f"{first} .. {last}"
         where = {plan.runs(part) for part in parts} - {place}
         note = f", runs on {', '.join(map(str, where))}" if where else ""
         lines.append(f"{place!s:>6}  {size(sum(p.bytes for p in parts)):>10}  {names}{note}")
