@@ -55,6 +55,9 @@ def test_gguf_to_gguf_of_another_type(stories: Path, tmp_path: Path,
     assert command("convert", stories, "--to", "gguf", "-o", first).code == 0
     assert GGUFFile(first).kind("output_norm.weight") == "F32"
     assert GGUFFile(first).kind("blk.0.attn_q.weight") == "F16"
+    shown = command("info", first).out
+    assert "family llama, task text-generation" in shown
+    assert "535.8 kB  first.gguf" in shown
     done = command("convert", tmp_path, "--gguf-file", "first.gguf", "--to", "gguf", "--type",
                    "q8_0", "-o", second)
     assert done.code == 0, done.err

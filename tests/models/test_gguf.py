@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 
 import enfold
 from enfold.errors import ArgumentError, CheckpointError, ConfigError, EnfoldError, InputError
-from enfold.files.gguf import GGUFFile, Typed, write_gguf
+from enfold.files.gguf import GGUFFile, write_gguf
 from enfold.model.gguf import save_gguf
-from enfold.models.gguf.keys import Keys, shortest
-from enfold.models.gguf.rope import divided, llama3_factors, rope_metadata, rope_values
 
 SIZES = {"vocab_size": 96, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}
@@ -37,8 +35,7 @@ def random(model: Any) -> Any:
 
 def outputs(model: Any) -> Any:
     with torch.no_grad():
-        out = model(IDS)
-    return out[0]
+        return model(IDS)[0]
 
 
 def by_gguf(model: Any, path: Path, arch: str, kind: str) -> None:
@@ -189,7 +186,7 @@ def test_metadata_is_named_as_llama_cpp_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "kind", "expected"), [
     (None, "f16", torch.float16), ("auto", "bf16", torch.bfloat16), (None, "q8_0", torch.float32),
-    ("bfloat16", "q4_0", torch.bfloat16), (torch.float16, "f32", torch.float16)])
+    ("bfloat16", "q4_0", torch.bfloat16)])
 def test_dtypes(tmp_path: Path, dtype: Any, kind: str, expected: torch.dtype) -> None:
     save_gguf(tiny("Llama"), tmp_path / "x.gguf", kind=kind)
     options = {} if dtype is None else {"dtype": dtype}
@@ -332,41 +329,6 @@ def test_a_window_that_llama_cpp_has_not_is_said(tmp_path: Path,
                                                  caplog: pytest.LogCaptureFixture) -> None:
     save_gguf(tiny("Mistral", sliding_window=4), tmp_path / "x.gguf")
     assert "attends to the last 4 positions only" in caplog.text
-
-
-@pytest.mark.parametrize("values", [
-    LLAMA3 | {"original_max_position_embeddings": 8192},
-    LLAMA3 | {"factor": 32.0, "original_max_position_embeddings": 8192}])
-def test_llama3s_formula_is_found_again(values: dict[str, Any]) -> None:
-    factors = [float(np.float32(value)) for value in llama3_factors(values, 5e5, 128)]
-    assert divided(factors, 5e5, 128, 131072) == {k: v for k, v in values.items()
-                                                  if k != "rope_theta"}
-
-
-@pytest.mark.parametrize("factors", [[1.0] * 64, [1.0, 7.0] * 32,
-                                     [float(n + 1) for n in range(64)]])
-def test_other_divisors_stay_as_they_are(factors: list[float]) -> None:
-    found = divided(factors, 5e5, 128, 4096)
-    assert found["rope_type"] == "longrope"
-    assert found["long_factor"] == found["short_factor"] == factors
-    assert found["attention_factor"] == 1.0
-
-
-def test_rope_keys_there_and_back() -> None:
-    path = Path("x.gguf")
-    for values in (YARN, {"rope_type": "default", "rope_theta": 5e5}):
-        keys, tensors = rope_metadata(values, 16)
-        assert rope_values(Keys(keys, "", path), tensors, 16, 64) == values
-    old = Keys({"rope.freq_base": 1e4, "rope.scale_linear": 2.0}, "", path)
-    assert rope_values(old, {}, 16, 64)["factor"] == 2.0
-
-
-def test_numbers_of_32_bits_are_written_as_people_write_them() -> None:
-    for number in (1e-5, 1e-6, 0.1, 1e6, 500000.0, 3.4028234663852886e38, 1 / 3):
-        single = float(np.float32(number))
-        assert np.float32(shortest(single)) == np.float32(number)
-    assert [shortest(float(np.float32(n))) for n in (1e-5, 0.1, 10000.0)] == [1e-5, 0.1, 10000.0]
-    assert Typed(6, 1.0).number == 6
 
 
 @settings(max_examples=150, deadline=None, database=None,
