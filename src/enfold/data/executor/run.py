@@ -25,7 +25,7 @@ _UNKNOWN = 0.25  # seconds after which a first task that is not done yet counts 
 _START_UP = 0.3  # seconds that a worker takes to start, about
 _WORTH = 0.8  # seconds of work left that are worth the start of a worker
 _WORTH_STEM = 0.1  # ... of one that only has to be forked
-_WORTH_WARM = 0.02  # ... that are worth the use of one that is there
+_WORTH_WARM = 0.05  # ... that are worth the use of one that is there
 _LONG = 1.5  # seconds of work expected for which all workers are started at once
 _PUMP = 0.05  # seconds between two looks at the workers from within a task
 _QUEUED = 16  # results that wait while this process is in a task of its own
@@ -85,12 +85,12 @@ def _can_start() -> bool:
 def worth(num_proc: int) -> float:
     """The seconds of work left for one process from which `num_proc` of them are faster.
 
-    Where the machine has other work, starting takes longer, as what is left does.
+    Where the machine is full of other work, a worker takes longer to start and then gets less.
     """
     if not _can_start():
         return float("inf")
     busy = max(1.0, os.getloadavg()[0] / cores())
-    return busy * _worth(share(num_proc))
+    return busy ** 2 * _worth(share(num_proc))
 
 
 def _worth(threads: int) -> float:
