@@ -72,6 +72,32 @@ template <class T> void decode(const Groups& w, T* to, int64_t first, int64_t ro
     }
 }
 
+// Few rows by numbers in fp32, a row of the weight at a time.
+template <class T>
+void few_wide(const Groups& w, const T* x, const T* bias, T* y, int64_t rows, int threads) {
+    static thread_local Scratch given;
+    const int64_t pitch = round_up(w.inputs, LANES);
+    float* wide = given.get<float>(rows * pitch);
+    std::memset(wide, 0, size_t(rows * pitch) * 4);
+    for (int64_t m = 0; m < rows; m++) widen_all(x + m * w.inputs, w.inputs, wide + m * pitch);
+    const int64_t part = w.outputs / (4 * threads) + 1;
+    parallel(w.outputs, part < 64 ? part : 64, threads, [&](int64_t begin, int64_t end) {
+        static thread_local Scratch memory;
+        float* row = memory.get<float>(pitch);
+        std::memset(row, 0, size_t(pitch) * 4);
+        for (int64_t o = begin; o < end; o++) {
+            decode(w, row, o, 1, pitch);
+            for (int64_t m = 0; m < rows; m++) {
+                F sums[2] = {zero(), zero()};
+                for (int64_t i = 0; i < pitch; i += LANES)
+                    sums[i / LANES % 2] = fma(load(row + i), load(wide + m * pitch + i), sums[i / LANES % 2]);
+                const float found = sum(add(sums[0], sums[1]));
+                from_float(y + m * w.outputs + o, found + (bias ? to_float(bias[o]) : 0));
+            }
+        }
+    });
+}
+
 // Rows of a weight in groups as numbers, in memory of the thread that asks.
 template <class T> struct Decoded {
     const Groups& w;
@@ -102,7 +128,8 @@ using namespace enfold;
     ENFOLD void NAME(const Groups* w, const TYPE* x, const int32_t* group, int run,               \
                      const TYPE* bias, TYPE* y, int64_t rows, int64_t most, int threads) {        \
         const Spread spread{group, (w->inputs + BLOCK - 1) / BLOCK, run};                         \
-        if (rows <= most) few(*w, x, spread, bias, y, rows, threads);                            \
+        if (rows <= most && w->form != UNSIGNED) few_wide(*w, x, bias, y, rows, threads);        \
+        else if (rows <= most) few(*w, x, spread, bias, y, rows, threads);                       \
         else many<WAY>(*w, x, bias, y, rows, threads);                                           \
     }
 

@@ -12,15 +12,18 @@
 
 namespace enfold {
 
+enum Form { UNSIGNED = 0, SIGNED = 1, E4M3 = 2, E5M2 = 3 };
+
 struct Groups {            // mirrored by `Groups` in src/enfold/nn/native/groups.py
     const uint8_t* q;
     const void* scales;    // [O, G]: kind 0 fp32, 1 bf16, 2 fp16
     const uint8_t* zeros;  // [O, G], or null for the middle
     int64_t outputs, inputs, groups, row;
-    int32_t bits, kind;
+    int32_t bits, kind, form;  // form of 8 bits: a `Form`
 
     int64_t size() const { return inputs / groups; }
-    float middle() const { return float(1 << (bits - 1)); }
+    bool floats() const { return form >= E4M3; }
+    float middle() const { return floats() ? 0 : float(1 << (bits - 1)); }
 };
 
 template <class T> void widen_all(const T* x, int64_t count, float* to) {
@@ -61,15 +64,30 @@ template <class T> int64_t by_table(const uint8_t*, int64_t from, int64_t, float
     return from;
 }
 
-// The first LANES of bytes as fp32.
+// A byte as a number: signed ones as unsigned with the middle at 128.
+inline float byte(uint8_t q, int form) {
+    if (form == E5M2) return to_float(f16{uint16_t(q << 8)});  // the upper half of an fp16
+    if (form == E4M3) return to_float(f16{uint16_t((q & 0x80) << 8 | (q & 0x7f) << 7)}) * 256;
+    return form == SIGNED ? uint8_t(q ^ 0x80) : q;
+}
+
+// LANES of bytes.
 #if ENFOLD_AVX512
-inline F bytes(const uint8_t* q) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)q)));
+inline F bytes(const uint8_t* from, int form) {
+    const __m128i q = _mm_loadu_si128((const __m128i*)from);
+    if (form == UNSIGNED) return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(q));
+    if (form == SIGNED)
+        return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_xor_si128(q, _mm_set1_epi8(-128))));
+    const __m256i wide = _mm256_slli_epi16(_mm256_cvtepu8_epi16(q), 8);
+    if (form == E5M2) return _mm512_cvtph_ps(wide);
+    const __m256i sign = _mm256_and_si256(wide, _mm256_set1_epi16(-0x8000));
+    const __m256i rest = _mm256_srli_epi16(_mm256_slli_epi16(wide, 1), 2);
+    return mul(_mm512_cvtph_ps(_mm256_or_si256(sign, rest)), set1(256));
 }
 #else
-inline F bytes(const uint8_t* q) {
+inline F bytes(const uint8_t* q, int form) {
     float each[LANES];
-    for (int i = 0; i < LANES; i++) each[i] = q[i];
+    for (int i = 0; i < LANES; i++) each[i] = byte(q[i], form);
     return load(each);
 }
 #endif
@@ -87,11 +105,12 @@ template <class T> void numbers(const Groups& w, int64_t row, const float* scale
             i = by_table(q, i, last, zero, scale, to);
         } else {
             const F s = set1(scale), z = set1(-zero);
-            for (; i + LANES <= last; i += LANES) store(to + i, mul(add(bytes(q + i), z), s));
+            for (; i + LANES <= last; i += LANES)
+                store(to + i, mul(add(bytes(q + i, w.form), z), s));
         }
         for (; i < last; i++) {
-            const int value = w.bits == 8 ? q[i] : (q[i / 2] >> (4 * (i & 1))) & 15;
-            from_float(to + i, (float(value) - zero) * scale);
+            const float value = w.bits == 8 ? byte(q[i], w.form) : float((q[i / 2] >> (4 * (i & 1))) & 15);
+            from_float(to + i, (value - zero) * scale);
         }
     }
 }

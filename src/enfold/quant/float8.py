@@ -14,12 +14,15 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from enfold.nn.quantized import QuantizedLinear
+from enfold.nn.native.groups import GroupWeight
 from enfold.quant.layouts import Leaves, Shapes, check
 from enfold.quant.stored import Stored
+from enfold.quant.viewed import Viewed
+
+KINDS = {torch.float8_e4m3fn: "e4m3", torch.float8_e5m2: "e5m2"}
 
 
-class Float8Linear(QuantizedLinear):
+class Float8Linear(Viewed):
     """float8 weights of `kind`; `scale_leaf` is what the file calls the scales."""
 
     method = "fp8"
@@ -58,8 +61,17 @@ class Float8Linear(QuantizedLinear):
         self.weight, self.scale = self.stored.to_float8(weight, self.kind, wide)
 
     def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
-        found = self.stored.from_float8(self.weight, self.scale)
-        return found.to(dtype or self.scale.dtype)
+        dtype = dtype or self.scale.dtype
+        if native := self.native(dtype):
+            return native.decode(dtype)
+        return self.stored.from_float8(self.weight, self.scale).to(dtype)
+
+    def parts(self) -> tuple[Tensor | None, ...]:
+        return self.weight, self.scale
+
+    def view(self) -> GroupWeight | None:
+        form = KINDS.get(self.weight.dtype, "")
+        return self.stored.view(self.weight, self.scale, None, form)
 
     def describe(self) -> str:
         return f"{str(self.kind).removeprefix('torch.float8_')}, {self.stored.describe()}"

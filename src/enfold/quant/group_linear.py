@@ -11,19 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from enfold.nn.linear import Kernel
-from enfold.nn.native.groups import KINDS, GroupWeight
-from enfold.nn.native.linear import observed
-from enfold.nn.quantized import QuantizedLinear
+from enfold.nn.native.groups import GroupWeight
 from enfold.quant import layouts
 from enfold.quant.bits import pack
 from enfold.quant.groups import Groups, check_group_size, encode, quantize, ranges
 from enfold.quant.layouts import Leaves, Shapes
+from enfold.quant.viewed import Viewed
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
@@ -41,7 +39,7 @@ class Scheme:
     version: int | str = 1
 
 
-class GroupLinear(QuantizedLinear):
+class GroupLinear(Viewed):
     """A weight in groups.  `path`: the layer's name in messages."""
 
     packed: Tensor
@@ -49,7 +47,6 @@ class GroupLinear(QuantizedLinear):
     zeros: Tensor | None
     group: Tensor | None  # the group of each input, of files that have sorted them
     order: Tensor | None  # the inputs in the order of storage, where that is not their own
-    _view: GroupWeight | None = None
 
     def __init__(self, linear: nn.Linear, scheme: Scheme, path: str,
                  held: Collection[str] = ()) -> None:
@@ -100,24 +97,21 @@ class GroupLinear(QuantizedLinear):
         self.hold(encode(weight, scheme.bits, scales, zeros, scheme.symmetric, group))
 
     def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
-        dtype, native = dtype or self.scales.dtype, self._native(dtype or self.scales.dtype)
+        dtype = dtype or self.scales.dtype
+        native = self.native(dtype)
         weight = native.decode(dtype) if native else self._stored().dequantize(dtype)
         return weight if self.order is None else weight[:, torch.argsort(self.order)]
 
-    def multiply(self, x: Tensor) -> Tensor:
-        native = self._native(x.dtype)
-        if native is None or x.numel() == 0:
-            return super().multiply(x)
-        return native.linear(x if self.order is None else x[..., self.order],
-                             self._bias(x.dtype))
+    def arranged(self, x: Tensor) -> Tensor:
+        return x if self.order is None else x[..., self.order]
 
-    def kernel(self, dtype: torch.dtype) -> Kernel:
-        native, order, bias = self._native(dtype), self.order, self._bias(dtype)
-        if native is None:
-            return self.multiply
-        if order is not None:
-            return lambda x: native.linear(x[..., order], bias)
-        return lambda x: native.linear(x, bias)
+    def parts(self) -> tuple[Tensor | None, ...]:
+        return self.packed, self.scales, self.zeros
+
+    def view(self) -> GroupWeight | None:
+        given = (self.scheme.bits, self.in_features, self.packed, self.scales, self.zeros)
+        runs = self.order is not None or self.group is None
+        return GroupWeight(*given) if runs and GroupWeight.fits(*given) else None
 
     def describe(self) -> str:
         scheme = self.scheme
@@ -146,22 +140,6 @@ class GroupLinear(QuantizedLinear):
             held = Groups(held.bits, held.inputs, pack(values, held.bits), held.scales, held.zeros,
                           self.group)
         return held
-
-    def _native(self, dtype: torch.dtype) -> GroupWeight | None:
-        """The kernels' view of the weight, None where torch has to do the work."""
-        packed, scales, zeros = self.packed, self.scales, self.zeros
-        given = (self.scheme.bits, self.in_features, packed, scales, zeros)
-        plain = self.order is not None or self.group is None
-        if dtype not in KINDS or not plain or torch.compiler.is_compiling() or observed():
-            return None
-        held = self._view
-        if held is None or held.tensors[0] is not packed or held.tensors[1] is not scales:
-            held = GroupWeight(*given) if GroupWeight.fits(*given) else None
-            self.__dict__["_view"] = held
-        return held
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_view"}
 
     def _stored(self) -> Groups:
         return Groups(self.scheme.bits, self.in_features, self.packed, self.scales, self.zeros,

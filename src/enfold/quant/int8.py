@@ -17,15 +17,17 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
+from enfold.nn.linear import Kernel
+from enfold.nn.native.groups import GroupWeight
 from enfold.nn.native.int8 import int8_linear
-from enfold.nn.quantized import QuantizedLinear
 from enfold.quant.layouts import Leaves, Shapes, check
 from enfold.quant.stored import Stored
+from enfold.quant.viewed import Viewed
 
 INPUTS = ("input_scale", "input_zero_point")
 
 
-class Int8Linear(QuantizedLinear):
+class Int8Linear(Viewed):
     """int8 weights; `stored` says how, `dynamic` whether inputs become int8 too."""
 
     method = "int8"
@@ -70,14 +72,25 @@ class Int8Linear(QuantizedLinear):
         self.weight, self.scale, self.zero = self.stored.to_int8(weight)
 
     def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
-        found = self.stored.from_int8(self.weight, self.scale, self.zero)
-        return found.to(dtype or self.scale.dtype)
+        dtype = dtype or self.scale.dtype
+        if native := self.native(dtype):
+            return native.decode(dtype)
+        return self.stored.from_int8(self.weight, self.scale, self.zero).to(dtype)
+
+    def parts(self) -> tuple[Tensor | None, ...]:
+        return self.weight, self.scale, self.zero
+
+    def view(self) -> GroupWeight | None:
+        return self.stored.view(self.weight, self.scale, self.zero, "signed")
 
     def multiply(self, x: Tensor) -> Tensor:
         if not self.dynamic or self.zero is not None or self.stored.over in ("group", "block"):
             return super().multiply(x)
         scales = self.scale.float().expand(self.out_features, 1).reshape(-1)
         return int8_linear(x, self.weight, scales, self._bias(torch.float32))
+
+    def kernel(self, dtype: torch.dtype) -> Kernel:
+        return self.multiply if self.dynamic else super().kernel(dtype)
 
     def describe(self) -> str:
         return (f"int8, {self.stored.describe()}"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from enfold.errors import ConfigError
+from enfold.nn.native.groups import GroupWeight
 
 INT8 = 127
 
@@ -53,6 +54,28 @@ class Stored:
             scale = scale.repeat_interleave(self.size, 0)[:outputs]
         wide = self.inputs if self.over == "block" else self.size
         return scale.repeat_interleave(wide, 1)[:, :inputs]
+
+    def matrix(self, scale: Tensor, outputs: int, inputs: int) -> Tensor | None:
+        """Scales by output and group [O, G], None where blocks don't divide the inputs."""
+        if self.over == "block":
+            if inputs % self.inputs:
+                return None
+            return scale.repeat_interleave(self.size, 0)[:outputs].contiguous()
+        if self.over == "tensor":
+            return scale.reshape(1, 1).expand(outputs, 1).contiguous()
+        return scale.contiguous()
+
+    def view(self, q: Tensor, scale: Tensor, zero: Tensor | None, form: str) -> GroupWeight | None:
+        """The kernels' view of a weight [O, I], None where there is no kernel for it."""
+        outputs, inputs = q.shape
+        scales = self.matrix(scale, outputs, inputs)
+        zeros = None
+        if zero is not None:
+            shifted = (zero.to(torch.int16) + 128).to(torch.uint8)
+            zeros = self.matrix(shifted, outputs, inputs)
+        if scales is None or not GroupWeight.fits(8, inputs, q, scales, zeros, form):
+            return None
+        return GroupWeight(8, inputs, q, scales, zeros, form)
 
     def extremes(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(smallest, largest) of what each scale covers, and zero, in the scales' shape."""

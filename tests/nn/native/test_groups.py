@@ -95,6 +95,7 @@ def test_rounded_inputs_stay_near(level):
     assert (found - expected).norm() < 0.01 * expected.norm()
 
 
+@pytest.mark.skipif(not levels(), reason="the native library is not built")
 def test_zeros_in():
     held = made(8, 64, 32, 4, False, torch.float32, 0)
     assert not native(held).linear(torch.zeros(2, 64), None).any()
@@ -125,3 +126,24 @@ def test_quantizes_as_torch_does(level, outputs, shape, bits, symmetric, dtype, 
     assert torch.equal(found.packed, expected.packed)
     assert torch.equal(found.scales, expected.scales)
     assert symmetric or torch.equal(found.zeros, expected.zeros)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("form", ["signed", "e4m3", "e5m2"])
+@pytest.mark.parametrize("inputs", [64, 70])
+def test_other_bytes(level, form, inputs):
+    torch.manual_seed(0)
+    kind = {"signed": torch.int8, "e4m3": torch.float8_e4m3fn, "e5m2": torch.float8_e5m2}[form]
+    q = torch.randint(0, 256, (9, inputs), dtype=torch.uint8).view(kind)
+    numbers = q.float()
+    numbers[~numbers.isfinite()] = 0
+    q = numbers.to(kind)
+    scales = torch.rand(9, 1) / numbers.abs().max()
+    weight, x, bias = numbers * scales, torch.randn(20, inputs), torch.randn(9)
+    with using(level):
+        view = GroupWeight(8, inputs, q, scales, None, form)
+        assert torch.equal(view.decode(torch.float32), weight)
+        assert torch.equal(view.decode(torch.bfloat16), weight.bfloat16())
+        for few in (0, 20):
+            found = view.linear(x, bias, few=few)
+            assert torch.allclose(found, x @ weight.t() + bias, atol=2e-5)

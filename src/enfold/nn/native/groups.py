@@ -19,6 +19,7 @@ from enfold.nn.native.linear import observed
 
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 NAMES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+FORMS = ("unsigned", "signed", "e4m3", "e5m2")
 BLOCK = 32
 FEW = 8  # rows up to which products of bytes are faster
 
@@ -27,7 +28,8 @@ class _Groups(ctypes.Structure):
     """`Groups` of native/groups.h."""
 
     _fields_ = (("q", P), ("scales", P), ("zeros", P), ("outputs", I64), ("inputs", I64),
-                ("groups", I64), ("row", I64), ("bits", ctypes.c_int32), ("kind", ctypes.c_int32))
+                ("groups", I64), ("row", I64), ("bits", ctypes.c_int32), ("kind", ctypes.c_int32),
+                ("form", ctypes.c_int32))
 
 
 _linear = {dtype: declare(f"enfold_groups_{name}", P, P, P, INT, P, P, I64, I64, INT)
@@ -60,12 +62,14 @@ def quantize(weight: Tensor, bits: int, size: int, symmetric: bool
 class GroupWeight:
     """A weight [O, I] as the kernels take it.
 
-    packed: int32 [O, W], rows of values of `bits` bits; scales [O, G] fp32, bf16 or fp16; zeros
-    uint8 [O, G], None for symmetric ones.  The tensors are held and have to stay as they are.
+    packed: rows of values of `bits` bits, int32 [O, W], or with 8 bits [O, I]; scales [O, G] fp32,
+    bf16 or fp16; zeros uint8 [O, G], None for symmetric ones.  form: what bytes mean, see FORMS; of
+    "signed" ones zeros are 128 more than they are, of floats there are none.  The tensors are held
+    and have to stay as they are.
     """
 
     def __init__(self, bits: int, inputs: int, packed: Tensor, scales: Tensor,
-                 zeros: Tensor | None) -> None:
+                 zeros: Tensor | None, form: str = "unsigned") -> None:
         self.tensors = packed, scales, zeros
         self.outputs, self.inputs = packed.shape[0], inputs
         size = inputs // scales.shape[1]
@@ -73,19 +77,21 @@ class GroupWeight:
         self.group = blocks * BLOCK // size
         run = size // BLOCK
         self.run = run if run in (1, 2, 4, 8, 16) else 0
-        self.native = _Groups(packed.data_ptr(), scales.data_ptr(),
+        self.struct = _Groups(packed.data_ptr(), scales.data_ptr(),
                               None if zeros is None else zeros.data_ptr(), self.outputs, inputs,
-                              scales.shape[1], packed.shape[1] * 4, bits, KINDS[scales.dtype])
-        self.at = ctypes.addressof(self.native)
+                              scales.shape[1], packed.shape[1] * packed.element_size(), bits,
+                              KINDS[scales.dtype], FORMS.index(form))
+        self.at = ctypes.addressof(self.struct)
 
     @staticmethod
-    def fits(bits: int, inputs: int, packed: Tensor, scales: Tensor, zeros: Tensor | None) -> bool:
+    def fits(bits: int, inputs: int, packed: Tensor, scales: Tensor, zeros: Tensor | None,
+             form: str = "unsigned") -> bool:
         """Whether there is a kernel: 4 or 8 bits on a CPU, groups of whole blocks."""
         held = (packed, scales) if zeros is None else (packed, scales, zeros)
         groups = scales.shape[1]
         return (_decode() is not None and bits in (4, 8) and scales.dtype in KINDS
                 and all(t.device.type == "cpu" and t.is_contiguous() for t in held)
-                and inputs % 2 == 0 and inputs % groups == 0
+                and inputs % 2 == 0 and inputs % groups == 0 and form in FORMS
                 and (groups == 1 or inputs // groups % BLOCK == 0))
 
     def linear(self, x: Tensor, bias: Tensor | None, few: int = FEW) -> Tensor:
