@@ -61,3 +61,6 @@ ENFOLD int enfold_supported() {
     return 1;
 #endif
 }
+
+// A digest of the declarations that the library was built from (`interface` in build.py).
+ENFOLD const char* enfold_interface() { return ENFOLD_INTERFACE; }

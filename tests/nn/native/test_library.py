@@ -76,6 +76,17 @@ def test_a_broken_library_is_passed_over_and_told(tmp_path, monkeypatch):
         library.opened.cache_clear()
 
 
+@pytest.mark.skipif(not levels(), reason="the native library is not built")
+def test_a_library_of_other_sources_is_passed_over_and_told(monkeypatch):
+    monkeypatch.setattr(library, "interface", lambda: "another")
+    library.opened.cache_clear()
+    try:
+        assert levels() == []
+        assert "it was built from other sources. Do: python -m" in library.reason("base")
+    finally:
+        library.opened.cache_clear()
+
+
 def test_without_a_compiler_the_build_says_so(tmp_path, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -9,14 +9,17 @@ setup.py runs this file before enfold is installed.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,6 +32,7 @@ X86 = {"amx": AMX, "avx512bf16": BF16, "avx512": AVX512, "avx2": AVX2, "base": "
 LEVELS: dict[str, str] = X86 if platform.machine() in ("x86_64", "AMD64") else {"base": ""}
 FLAGS = ("-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-math-errno -fno-trapping-math -Wall "
          "-Wextra -Wno-uninitialized -Wno-maybe-uninitialized")  # set off by GCC's own headers
+DECLARED = re.compile(r"\bENFOLD\b[^{;]*|^struct \w+ \{[^}]*", re.MULTILINE)
 PROBE = "probe.cpp"  # asks the processor what it has: compiled without a level's instructions
 
 
@@ -41,6 +45,18 @@ class Plan:
     objects: Path
     target: Path
     extra: tuple[str, ...] = ()
+
+
+@cache
+def interface() -> str:
+    """A digest of what sources declare for Python; "" where there are no sources.
+
+    A library that was built from other declarations would be called with wrong arguments.
+    """
+    paths = sorted((*SOURCES.glob("*.h"), *SOURCES.glob("*.cpp")))
+    texts = [path.read_text() for path in paths]
+    found = [part for text in texts for part in DECLARED.findall(text)]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if texts else ""
 
 
 def library_name(level: str) -> str:
@@ -95,13 +111,15 @@ def _level(plan: Plan, level: str) -> str:
 def _compile(plan: Plan, level: str, source: Path) -> Path:
     made = plan.objects / level / f"{source.stem}.o"
     made.parent.mkdir(parents=True, exist_ok=True)
-    headers = max(path.stat().st_mtime for path in [*SOURCES.glob("*.h"), Path(__file__), source])
+    whole = "*" if source.name == PROBE else "*.h"  # the probe holds a digest of all sources
+    headers = max(path.stat().st_mtime for path in [*SOURCES.glob(whole), Path(__file__), source])
     if made.exists() and made.stat().st_mtime > headers:
         return made
     own = [] if source.name == PROBE else LEVELS[level].split()
     part = made.with_suffix(f".{os.getpid()}.o")
     _run([*plan.compiler, *FLAGS.split(), "-fopenmp", *own, *plan.extra,
-          f"-DENFOLD_LEVEL_{level.upper()}", "-c", str(source), "-o", str(part)])
+          f"-DENFOLD_LEVEL_{level.upper()}", f'-DENFOLD_INTERFACE="{interface()}"',
+          "-c", str(source), "-o", str(part)])
     os.replace(part, made)
     return made
 

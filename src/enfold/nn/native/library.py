@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from enfold.errors import ArgumentError
-from enfold.nn.native.build import HERE, LEVELS, library_name
+from enfold.nn.native.build import HERE, LEVELS, interface, library_name
 
 P, INT, I64, F32 = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_float
 Call = Callable[..., Any]
@@ -40,7 +40,7 @@ def choose(wanted: str) -> str | None:
     if wanted.lower() in OFF:
         return None
     if wanted in ("", "1"):
-        return next(iter(levels()), None)
+        return next((each for each in LEVELS if opened(each) is not None), None)
     if wanted not in LEVELS:
         raise ArgumentError(f"ENFOLD_NATIVE: got {wanted!r}, expected 0, 1 or one of "
                             f"{', '.join(LEVELS)}")
@@ -98,9 +98,17 @@ def opened(wanted: str) -> ctypes.CDLL | None:
         return None
     try:
         library = ctypes.CDLL(str(path))
-    except OSError:
+        current = _current(library)
+    except (OSError, AttributeError):
         return None  # `reason` says why
-    return library if library.enfold_supported() else None
+    return library if current and library.enfold_supported() else None
+
+
+def _current(library: ctypes.CDLL) -> bool:
+    """Whether a library has the functions that the sources beside it declare, if there are any."""
+    told = library.enfold_interface
+    told.restype = ctypes.c_char_p
+    return interface() in ("", told().decode())
 
 
 def folder() -> Path:
@@ -114,8 +122,9 @@ def reason(wanted: str) -> str:
     if not path.exists():
         return f"it is not built ({path}). Do: python -m enfold.nn.native.build"
     try:
-        ctypes.CDLL(str(path))
-    except OSError as error:
+        if not _current(ctypes.CDLL(str(path))):
+            return "it was built from other sources. Do: python -m enfold.nn.native.build"
+    except (OSError, AttributeError) as error:
         return f"it can't be loaded: {error}"
     return "this processor lacks its instructions"
 
