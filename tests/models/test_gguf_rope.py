@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from enfold.errors import CheckpointError
 from enfold.models.gguf.keys import Keys, shortest
 from enfold.models.gguf.rope import divided, llama3_factors, rope_metadata, rope_values
 
@@ -49,3 +50,16 @@ def test_numbers_of_32_bits_are_written_as_people_write_them() -> None:
         single = float(np.float32(number))
         assert np.float32(shortest(single)) == np.float32(number)
     assert [shortest(float(np.float32(n))) for n in (1e-5, 0.1, 10000.0)] == [1e-5, 0.1, 10000.0]
+
+
+def test_values_of_metadata() -> None:
+    keys = Keys({"a.n": [96, 96], "a.id": 0, "a.text": "x", "a.eps": 0.5}, "a.", Path("x.gguf"))
+    assert (keys.whole("n"), keys.whole("id", index=True), keys.whole("none")) == (96, 0, None)
+    assert (keys.text("text"), keys.share("eps"), keys.share("n")) == ("x", 0.5, 96.0)
+    for read, message in ((lambda: keys.whole("id"), r"a\.id is 0, expected a whole number above"),
+                          (lambda: keys.whole("eps"), r"a\.eps is 0\.5, expected a whole number"),
+                          (lambda: keys.share("text"), "is 'x', expected a number above 0"),
+                          (lambda: keys.text("eps"), r"is 0\.5, expected text"),
+                          (lambda: keys.whole("no", needed=True), "a.no is None")):
+        with pytest.raises(CheckpointError, match=message):
+            read()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from enfold.config import Config
-from enfold.errors import ConfigError
+from enfold.errors import ConfigError, FileMissing
 from enfold.files import HubOptions, find, push_to_hub, read_json, write_json
 from enfold.files.gguf import gguf_path
 from enfold.models.registry import get_family
@@ -75,7 +75,14 @@ def read_values(name: PathLike, options: HubOptions,
 
         return config_values(gguf)
     is_file = str(name).endswith(".json") and Path(name).is_file()
-    found = Path(name) if is_file else find(name, FILE, options)
+    try:
+        found = Path(name) if is_file else find(name, FILE, options)
+    except FileMissing as error:
+        held = sorted(Path(name).glob("*.gguf")) if Path(name).is_dir() else []
+        if not held:
+            raise
+        raise FileMissing(f"{name}: no {FILE}, but {', '.join(path.name for path in held[:3])}. "
+                          f"Do: from_pretrained(..., gguf_file={held[0].name!r})") from error
     return read_json(found)  # type: ignore[arg-type]
 
 
