@@ -1,7 +1,7 @@
 """Engines of the inference benchmark behind one face; what is not installed is left out.
 
-    Writer(name).write(prompt, count)  -> (seconds of reading the prompt, seconds of each token)
-    reader(name, dtype)(ids)           -> hidden states of an encoder, as a function
+    Streamed(model).write(prompt, count) -> (seconds of reading the prompt, seconds of each token)
+    enfold_reader(name, dtype)(ids)      -> hidden states of an encoder, as a function
 
 Peers beside transformers come from PYTHONPATH: llama_cpp, ctranslate2, openvino, onnxruntime.
 """
@@ -135,18 +135,18 @@ def gguf(model: str, kind: str) -> Path:
 Read = Callable[[Any], Any]  # ids [B, T] -> hidden states [B, T, D]
 
 
-def enfold_reader(dtype: str) -> Read:
+def enfold_reader(name: str, dtype: str) -> Read:
     """enfold's encoder."""
     import enfold
 
-    return _module(enfold.AutoModel.from_pretrained(checkpoint("bert-base"), dtype=dtype))
+    return _module(enfold.AutoModel.from_pretrained(checkpoint(name), dtype=dtype))
 
 
-def their_reader(dtype: str) -> Read:
+def their_reader(name: str, dtype: str) -> Read:
     """transformers' encoder."""
     import transformers
 
-    return _module(transformers.AutoModel.from_pretrained(checkpoint("bert-base"), dtype=dtype))
+    return _module(transformers.AutoModel.from_pretrained(checkpoint(name), dtype=dtype))
 
 
 def _module(model: Any) -> Read:

@@ -99,9 +99,10 @@ def reading(dtype: str, quick: bool) -> list[Row]:
     import torch
 
     ids = torch.randint(1000, 20000, (1, 8) if quick else (8, 128))
+    name = "minilm" if quick else "bert-base"
     made: dict[str, Callable[[], Any]] = {
-        "enfold": lambda: engines.enfold_reader(dtype),
-        "transformers": lambda: engines.their_reader(dtype),
+        "enfold": lambda: engines.enfold_reader(name, dtype),
+        "transformers": lambda: engines.their_reader(name, dtype),
         "openvino": lambda: None if quick else engines.openvino_reader(dtype),
         "ctranslate2": lambda: (None if quick or dtype != "float32"
                                 else engines.ctranslate2_reader(dtype))}
