@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -91,7 +92,19 @@ def choices(dtype: torch.dtype) -> tuple[tuple[int, bool], ...]:
     with torch.inference_mode():
         weight = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).to(dtype)
         weights = weight.repeat(4, 1, 1)  # more than the caches next to a core hold
-        return tuple((upto, _better(weights, rows)) for rows, upto in TRIED.items())
+        with one_thread():
+            return tuple((upto, _better(weights, rows)) for rows, upto in TRIED.items())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on this thread alone: its times say the same when other work takes the other cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _better(weights: Tensor, rows: int) -> bool:
@@ -104,14 +117,15 @@ def _better(weights: Tensor, rows: int) -> bool:
     return best[0] <= GAIN * best[1]
 
 
-def fastest(*works: Callable[[], object], runs: int = 6) -> list[float]:
-    """Seconds of the fastest of some runs of each, taken in turn."""
+def fastest(*works: Callable[[], object], runs: int = 8) -> list[float]:
+    """Seconds of the fastest of some runs of each, taken in turn: of this thread, which other work
+    on the machine disturbs least."""
     best = [float("inf")] * len(works)
     for _ in range(runs):
         for place, work in enumerate(works):
-            start = time.perf_counter()
+            start = time.thread_time()
             work()
-            best[place] = min(best[place], time.perf_counter() - start)
+            best[place] = min(best[place], time.thread_time() - start)
     return best
 
 
