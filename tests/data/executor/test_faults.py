@@ -204,7 +204,7 @@ def script(tmp_path: Path, here: bool, body: str = SLOW, call: str = LONG) -> su
     path.write_text(SCRIPT.format(body=body, call=call.format(here=here)))
     return subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True,
                             stderr=subprocess.PIPE, start_new_session=True,
-                            env=os.environ | {"TMPDIR": str(tmp_path)})
+                            env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(tmp_path)})
 
 
 def workers_of(process: subprocess.Popen[str], count: int) -> set[int]:
@@ -259,6 +259,22 @@ def test_ctrl_c_while_workers_start(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGINT
     assert err.count("Traceback") == 1
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_ctrl_c_does_not_wait_for_a_slow_start(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys, time\n"
+        "if '-c' in sys.orig_argv:\n"
+        "    signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "    time.sleep(20)\n")
+    process = script(tmp_path, here=False)
+    assert process.stdout is not None and process.stdout.readline().startswith("began")
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=8)
+    assert process.returncode == -signal.SIGINT
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 

@@ -60,17 +60,27 @@ class Forked:
         return self.returncode
 
     def kill(self) -> None:
-        """End it now."""
-        if self.poll() is None and self.pid:
+        """End it now.  Where the stem has not forked it yet, it will find nobody and end."""
+        if self._begun() and self.poll() is None:
             with suppress(ProcessLookupError):  # it just ended
                 os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
+        """Wait for the end of what was killed, and forget it."""
+        if self._begun():
+            self.wait()
+        os.close(self._status)
+
+    def forget(self) -> None:
         os.close(self._status)
 
     def trouble(self) -> str:
         """What the stem said when it could not start."""
         return "" if self._pid else self._stem.said()
+
+    def _begun(self) -> bool:
+        """Whether its number is known, without waiting for it."""
+        return bool(self._pid is not None or self._ready(0.0)) and bool(self.pid)
 
     def _ended(self) -> None:
         code = self._read(None)

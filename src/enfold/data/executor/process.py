@@ -87,13 +87,12 @@ class Worker:
     def close(self) -> None:
         """Close what connects to it and wait for its end; kill it before."""
         self._disconnect()
-        self.process.wait()
         self.process.close()
 
     def forget(self) -> None:
         """In a fork of this process: it is the parent's."""
         self._disconnect()
-        self.process.close()
+        self.process.forget()
 
     def _disconnect(self) -> None:
         self.link.close()
