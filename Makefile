@@ -14,15 +14,15 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OLD := .oracle/transformers-4.57
 
-.PHONY: help demo test check bench soak lint types layers size oracle clean
+.PHONY: help demo test check check-native bench soak lint types layers size oracle clean
 help:
 	@sed -n '/^[^#]/q; s/^# \{0,1\}//p' Makefile
 
-demo: .venv/.demo
+demo: .venv/.demo .venv/.native
 	@$(PY) examples/demo.py
 	@$(PY) examples/sentiment.py
 
-test: .venv/.test oracle
+test: .venv/.test .venv/.native oracle
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 check: lint types layers size
@@ -35,7 +35,7 @@ layers: .venv/.test
 size: .venv/.test
 	@$(PY) tools/size_report.py
 
-bench: .venv/.bench
+bench: .venv/.bench .venv/.native
 	@for file in benchmarks/[a-z]*.py; do \
 	  $(PY) $$file $(ARGS) || exit 1; done
 
@@ -44,7 +44,7 @@ soak: .venv/.test
 
 # torch comes first and alone: the CPU build is 200 MB where the default on Linux is gigabytes of
 # CUDA. An index that can't be reached is passed over, and pip takes what its other sources have.
-.venv/.base: pyproject.toml constraints.txt
+.venv/.base: pyproject.toml constraints.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "enfold needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
 	       "Do: make PYTHON=python3.12"; exit 1; }
@@ -54,6 +54,17 @@ soak: .venv/.test
 	  $(PIP) --retries 0 --no-deps --extra-index-url $(TORCH_INDEX) torch
 	@$(PIP) -e .
 	@touch $@
+
+# The kernels, where `pip install` built them and a source has changed since. Without a compiler
+# enfold works through torch.
+NATIVE := $(wildcard native/*.cpp native/*.h) src/enfold/nn/native/build.py
+.venv/.native: $(NATIVE) | .venv/.base
+	@$(PY) -m enfold.nn.native.build || echo "Without native kernels torch does the work"
+	@touch $@
+
+# Every kernel test again on a library with AddressSanitizer and UndefinedBehaviorSanitizer.
+check-native: .venv/.test
+	@$(PY) tools/check_native.py
 
 # --no-deps: the demo reads the model's folder; the libraries that package lists are not used.
 .venv/.demo: .venv/.base

@@ -83,7 +83,7 @@ _PLACES = {
     "enfold.train.schedules":
         "get_constant_schedule get_constant_schedule_with_warmup "
         "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_scheduler",
-    "enfold.quant.config": "BitsAndBytesConfig",
+    "enfold.quant.config": "BitsAndBytesConfig QuantizationConfig QuantizationMethod",
     "enfold.quant.gptq": "GPTQConfig",
     "enfold.quant.awq": "AwqConfig",
     "enfold.quant.compressed": "CompressedTensorsConfig",
@@ -100,7 +100,8 @@ _PLACES = {
         "PeftModelForQuestionAnswering PeftModelForSeq2SeqLM "
         "PeftModelForSequenceClassification PeftModelForTokenClassification PeftType "
         "PrefixTuningConfig PromptEncoderConfig PromptTuningConfig TaskType VeraConfig "
-        "get_peft_model get_peft_model_state_dict set_peft_model_state_dict",
+        "get_peft_model get_peft_model_state_dict prepare_model_for_kbit_training "
+        "set_peft_model_state_dict",
     "enfold.model.base": "PreTrainedModel",
     "enfold.models.configs": "PreTrainedConfig",
     "enfold.nn.outputs": "ModelOutput",
