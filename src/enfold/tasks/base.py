@@ -203,8 +203,7 @@ def place(model: Any, device: Any) -> torch.device:
     import torch
 
     spread = getattr(model, "hf_device_map", None)
-    several = spread is not None and len(set(spread.values())) > 1
-    if several or (spread is not None and device is None):
+    if spread is not None and (device is None or len(set(spread.values())) > 1):
         if device is not None:
             raise TaskError("the model was spread by device_map over "
                             f"{sorted(map(str, set(spread.values())))}, so device={device!r} can't "
