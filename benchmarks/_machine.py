@@ -24,7 +24,7 @@ FIELDS = re.compile(r"^(Rss|Pss|VmHWM):\s+(\d+) kB", re.MULTILINE)
 
 def about() -> dict[str, Any]:
     """Date, processor, load and versions."""
-    packages = ("enfold", "torch", "transformers", "tokenizers", "datasets", "pyarrow")
+    packages = ("enfold", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "peft")
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     model, flags = re.search(r"model name\s*: (.*)", text), text.split()

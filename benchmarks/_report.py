@@ -44,6 +44,7 @@ def run(name: str, file: str, title: str, rows: Callable[..., list[Row]], *,
                         help="put the table into docs/performance.md too")
     parser.add_argument("--cpu", action="store_true", help="one thread, by the process's CPU time: "
                         "for a busy machine (not for imports and load, which are wall time)")
+    parser.add_argument("--threads", type=int, help="only with so many threads")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     for option, facts in options.items():
         parser.add_argument(f"--{option}", **facts)
@@ -58,6 +59,7 @@ def run(name: str, file: str, title: str, rows: Callable[..., list[Row]], *,
     flags = ["--quick"] * given.quick + [f"--{option}={value}" for option, value in own.items()
                                          if value is not None]
     counts = tuple(threads)[:1] if given.quick or given.cpu else tuple(threads)
+    counts = (given.threads,) if given.threads else counts
     for count in counts:
         marked = {"threads": count} if len(counts) > 1 else {}
         found += [marked | row for row in child(file, "--child", *flags, threads=count)]

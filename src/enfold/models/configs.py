@@ -78,7 +78,8 @@ def read_values(name: PathLike, options: HubOptions,
     try:
         found = Path(name) if is_file else find(name, FILE, options)
     except FileMissing as error:
-        held = sorted(Path(name).glob("*.gguf")) if Path(name).is_dir() else []
+        local = isinstance(name, str | os.PathLike) and Path(name).is_dir()
+        held = sorted(Path(name).glob("*.gguf")) if local else []
         if not held:
             raise
         raise FileMissing(f"{name}: no {FILE}, but {', '.join(path.name for path in held[:3])}. "

@@ -93,7 +93,9 @@ def four(case: Callable[..., dict[str, Any]], two: object,
 
 def same(got: dict[str, Any], wanted: dict[str, Any], metrics: bool = True) -> None:
     for name in ("loss", "grad_norm", "learning_rate", "epoch"):
-        assert _logged(got, name) == pytest.approx(_logged(wanted, name), abs=1e-5, rel=1e-5), name
+        # Adam's first steps amplify the rounding of a sum: gradients are off by more than losses
+        limit = 5e-5 if name == "grad_norm" else 1e-5
+        assert _logged(got, name) == pytest.approx(_logged(wanted, name), abs=1e-5, rel=limit), name
     if metrics:
         for name in ("eval_loss", "eval_score", "eval_rows", "eval_kept"):
             assert got["log"][-1][name] == pytest.approx(wanted["log"][-1][name], abs=1e-4), name

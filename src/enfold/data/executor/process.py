@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import IO, Any
 
 from enfold.data.executor import frames
@@ -59,7 +60,8 @@ class Worker:
         self.ready = self.done = self.keep = False
         self.stderr = ""
         head = frames.HEAD.pack(frames.ORDER, rank, 0)
-        socket.send_fds(self.link, [head], [job, lane])
+        with suppress(BrokenPipeError, ConnectionResetError):  # ended already: `listen` sees that
+            socket.send_fds(self.link, [head], [job, lane])
 
     def forward(self, stream: IO[bytes]) -> bool:
         """Print here what the worker printed; False at the end of the stream."""

@@ -1,6 +1,6 @@
 """GGUF files against llama.cpp: logits of a trained model in each type, loaded by both.
 
-    PYTHONPATH=... python benchmarks/gguf.py [--model FOLDER] [--text TEXT]
+    PYTHONPATH=... python benchmarks/peers/gguf.py [--model FOLDER] [--text TEXT]
 
 The model (default: stories260K of the shared data, or the folder of a Llama) is written by enfold
 in every type, and read back by enfold and by llama.cpp (llama-cpp-python, cache in F32).

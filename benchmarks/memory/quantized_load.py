@@ -1,7 +1,7 @@
 """A random Llama-2-7B in fp16 shards (13.5 GB), loaded in NF4: seconds, peak memory, first token.
 
-    python benchmarks/quantized_load.py /tmp/7b              make it if it is absent, then load it
-    python benchmarks/quantized_load.py /tmp/7b --peer       the same with transformers
+    python benchmarks/memory/quantized_load.py /tmp/7b   make it if absent, then load it
+    python benchmarks/memory/quantized_load.py /tmp/7b --peer       the same with transformers
 
 Goals on 2 cores, the files in the page cache: 45 s, 4.6 GB of peak RSS (pages of mapped files
 counted), the first token in 3 s more, 8 tokens/s.  CPU seconds are given beside, since they say
