@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from filecmp import cmp
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 from enfold.errors import FileMissing
 
@@ -33,13 +34,14 @@ STAGING = ".enfold-saving-"
 Group = tuple[str, str]  # ("model.fp16", "safetensors"): the files of one checkpoint
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace the file at `path` by one holding `data`, whole or not at all."""
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write; when the block ends well it takes its place at `path`, whole."""
     path = Path(path)
     part = path.with_name(f"{STAGING}{os.getpid()}-{token_hex(4)}")
     try:
         with open(part, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -47,6 +49,12 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace the file at `path` by one holding `data`, whole or not at all."""
+    with atomic_file(path) as file:
+        file.write(data)
 
 
 @contextmanager

@@ -4,8 +4,7 @@
     n bytes   JSON, padded by spaces     "a": {"dtype": "F32", "shape": [2, 3],
     the rest  tensors without gaps             "data_offsets": [0, 24]}, ...}
 
-Read by mapping the file privately: a tensor is a view of the page cache until it is written to,
-and then the copy is the process's own; the file never changes.  Written one tensor at a time.
+Read by mapping the file (see `mapped`), written one tensor at a time.
 https://github.com/huggingface/safetensors#format
 """
 
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -21,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enfold.errors import CheckpointError, FileMissing, nearest
+from enfold.errors import CheckpointError, FileMissing
+from enfold.files.mapped import MappedFile, map_file
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +49,7 @@ class Entry:
     end: int
 
 
-class SafetensorsFile:
+class SafetensorsFile(MappedFile[Entry]):
     """The tensors of one file, by name.  Opening reads and checks the header only.
 
     Raises `CheckpointError` naming the file and the tensor if the file is damaged.
@@ -61,11 +60,7 @@ class SafetensorsFile:
             raise NotImplementedError("safetensors files are little-endian and this machine is "
                                       "not. Do: use a little-endian machine")
         self.path = Path(path)
-        self.entries, self.metadata, self._data = read_header(self.path)
-        self._map: mmap.mmap | None = None
-
-    def keys(self) -> list[str]:
-        return list(self.entries)
+        self.entries, self.metadata, self.origin = read_header(self.path)
 
     def shape(self, key: str) -> tuple[int, ...]:
         """The tensor's shape as torch counts it."""
@@ -80,10 +75,6 @@ class SafetensorsFile:
         found: torch.dtype = getattr(torch, DTYPES[self._entry(key).dtype][0])
         return found
 
-    def nbytes(self, key: str) -> int:
-        entry = self._entry(key)
-        return entry.end - entry.start
-
     def get(self, key: str) -> torch.Tensor:
         """The tensor, mapped from the file: nothing is read until it is looked at."""
         import torch
@@ -92,38 +83,13 @@ class SafetensorsFile:
         if entry.start == entry.end:
             return torch.empty(self.shape(key), dtype=dtype)
         if self._map is None:
-            self._map = _map(self.path)
-        offset = self._data + entry.start
+            self._map = map_file(self.path)
+        offset = self.origin + entry.start
         flat = torch.frombuffer(self._map, dtype=torch.uint8, count=entry.end - entry.start,
                                 offset=offset)
         if offset % dtype.itemsize:
             flat = flat.clone()  # kernels want whole addresses
         return flat.view(dtype).view(self.shape(key))
-
-    def fetch(self, key: str) -> None:
-        """Have a mapped tensor read from its file, by a thread, before it is used."""
-        entry = self._entry(key)
-        start = (self._data + entry.start) // mmap.PAGESIZE * mmap.PAGESIZE
-        self._advise("MADV_WILLNEED", start, self._data + entry.end)
-
-    def release(self, key: str) -> None:
-        """Drop the pages that are only this tensor's; they are read again when it is looked at."""
-        entry = self._entry(key)
-        start = -(-(self._data + entry.start) // mmap.PAGESIZE) * mmap.PAGESIZE
-        end = (self._data + entry.end) // mmap.PAGESIZE * mmap.PAGESIZE
-        self._advise("MADV_DONTNEED", start, end)
-
-    def _advise(self, wish: str, start: int, end: int) -> None:
-        """Tell the system about mapped bytes, where it can be told."""
-        if self._map is not None and end > start and hasattr(mmap, wish):
-            self._map.madvise(getattr(mmap, wish), start, end - start)
-
-    def _entry(self, key: str) -> Entry:
-        try:
-            return self.entries[key]
-        except KeyError:
-            raise CheckpointError(f"{self.path}: no tensor {key!r}{nearest(key, self.entries)}. "
-                                  f"It holds {len(self.entries)} tensors") from None
 
 
 def read_header(path: Path) -> tuple[dict[str, Entry], dict[str, str], int]:
@@ -169,16 +135,6 @@ def write_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, torch.
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
             file.write(_bytes(tensors[name]))
-
-
-def _map(path: Path) -> mmap.mmap:
-    """The file, copied on write.  Pages are not reserved: a file may be larger than memory."""
-    with open(path, "rb") as file:
-        if sys.platform != "linux":
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        unreserved = 0x4000  # MAP_NORESERVE, which Python names from 3.13 on
-        return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | unreserved,
-                         prot=mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 def _parse(path: Path, raw: bytes) -> dict[str, Any]:

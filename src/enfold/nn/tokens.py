@@ -10,7 +10,7 @@ B texts, T time, N tokens, L longest text, D width, H heads
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -23,34 +23,28 @@ _only_tokens: ContextVar[bool] = ContextVar("only_tokens", default=False)
 _whole: ContextVar[bool] = ContextVar("whole", default=False)
 
 
-@contextmanager
-def only_loss() -> Iterator[None]:
+def only_loss() -> AbstractContextManager[None]:
     """Inside, a model's caller looks at the loss alone: logits may be absent from its output."""
-    token = _only_loss.set(True)
-    try:
-        yield
-    finally:
-        _only_loss.reset(token)
+    return _said(_only_loss)
 
 
-@contextmanager
-def only_tokens() -> Iterator[None]:
+def only_tokens() -> AbstractContextManager[None]:
     """Inside, a model's caller looks at tokens alone: what stands at padding may be anything."""
-    token = _only_tokens.set(True)
-    try:
-        yield
-    finally:
-        _only_tokens.reset(token)
+    return _said(_only_tokens)
+
+
+def whole_rows() -> AbstractContextManager[None]:
+    """Inside, layers get a batch row by row as it was given: something tells its rows apart."""
+    return _said(_whole)
 
 
 @contextmanager
-def whole_rows() -> Iterator[None]:
-    """Inside, layers get a batch row by row as it was given: something tells its rows apart."""
-    token = _whole.set(True)
+def _said(what: ContextVar[bool]) -> Iterator[None]:
+    token = what.set(True)
     try:
         yield
     finally:
-        _whole.reset(token)
+        what.reset(token)
 
 
 def wanted(reads: str) -> str:

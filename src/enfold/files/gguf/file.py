@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enfold.errors import CheckpointError, FileMissing, nearest
+from enfold.errors import CheckpointError, FileMissing
 from enfold.files.gguf.blocks import dequantize
 from enfold.files.gguf.header import Entry, read_header
-from enfold.files.safetensors import _map as map_file
+from enfold.files.mapped import MappedFile, map_file
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 
 
-class GGUFFile:
+class GGUFFile(MappedFile[Entry]):
     """The tensors of a GGUF file by the names in it.  Opening reads and checks the header only.
 
     `metadata`: its values (numbers, booleans, text, lists) by key.  Raises `CheckpointError` naming
@@ -33,14 +33,11 @@ class GGUFFile:
             raise NotImplementedError("GGUF files are read on little-endian machines only and this "
                                       "is none. Do: use another machine")
         self.path = Path(path)
-        self._map = _mapped(self.path)
+        self._map: mmap.mmap = _mapped(self.path)
         header = read_header(self.path, self._map)
         self.version, self.big_endian = header.version, header.big_endian
         self.metadata: dict[str, Any] = header.metadata
         self.entries = header.entries
-
-    def keys(self) -> list[str]:
-        return list(self.entries)
 
     def shape(self, key: str) -> tuple[int, ...]:
         return self._entry(key).shape
@@ -55,11 +52,6 @@ class GGUFFile:
 
         found: torch.dtype = getattr(torch, self._entry(key).kind.torch or "float32")
         return found
-
-    def nbytes(self, key: str) -> int:
-        """Bytes in the file."""
-        entry = self._entry(key)
-        return entry.end - entry.start
 
     def get(self, key: str, dtype: torch.dtype | None = None) -> torch.Tensor:
         """The tensor: mapped from the file if it holds plain numbers, else computed.
@@ -92,30 +84,6 @@ class GGUFFile:
         """The bytes as stored in the file."""
         entry = self._entry(key)
         return self._map[entry.start:entry.end]
-
-    def fetch(self, key: str) -> None:
-        """Have a tensor read from the file, by a thread, before it is used."""
-        entry = self._entry(key)
-        self._advise("MADV_WILLNEED", entry.start // mmap.PAGESIZE, -(-entry.end // mmap.PAGESIZE))
-
-    def release(self, key: str) -> None:
-        """Drop the pages that are only this tensor's; they are read again when it is looked at."""
-        entry = self._entry(key)
-        self._advise("MADV_DONTNEED", -(-entry.start // mmap.PAGESIZE), entry.end // mmap.PAGESIZE)
-
-    def _advise(self, wish: str, first: int, end: int) -> None:
-        """Tell the system about pages, where it can be told."""
-        if end > first and hasattr(mmap, wish):
-            last = min(end * mmap.PAGESIZE, len(self._map))
-            self._map.madvise(getattr(mmap, wish), first * mmap.PAGESIZE,
-                              last - first * mmap.PAGESIZE)
-
-    def _entry(self, key: str) -> Entry:
-        try:
-            return self.entries[key]
-        except KeyError:
-            raise CheckpointError(f"{self.path}: no tensor {key!r}{nearest(key, self.entries)}. "
-                                  f"It holds {len(self.entries)} tensors") from None
 
 
 def open_shards(path: str | os.PathLike[str]) -> list[GGUFFile]:

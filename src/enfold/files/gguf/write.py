@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from enfold.errors import CheckpointError
-from enfold.files.atomic import STAGING, sync_folder
+from enfold.files.atomic import atomic_file
 from enfold.files.gguf.kinds import ALIGNMENT, BOOL, LIST, NUMBERS, TEXT, Kind, kind_named
 from enfold.files.gguf.quantize import quantize
 
@@ -38,24 +36,14 @@ def write_gguf(path: str | os.PathLike[str], metadata: Mapping[str, Any],
     kinds: "F32", "F16", "BF16", "Q8_0" or "Q4_0" for each tensor.  change: what is done to a
     tensor before it is written; its shape stays.  Memory holds what is made of one tensor.
     """
-    path = Path(path)
     chosen = {name: _checked(name, tensor, kind_named(kinds[name]))
               for name, tensor in tensors.items()}
-    part = path.with_name(f"{STAGING}{os.getpid()}-{token_hex(4)}")
-    try:
-        with open(part, "xb") as file:
-            file.write(_header(metadata, tensors, chosen))
-            for name, tensor in tensors.items():
-                _pad(file)
-                file.write(encode(name, change(name, tensor), chosen[name]))
+    with atomic_file(path) as file:
+        file.write(_header(metadata, tensors, chosen))
+        for name, tensor in tensors.items():
             _pad(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+            file.write(encode(name, change(name, tensor), chosen[name]))
+        _pad(file)
 
 
 def encode(name: str, tensor: Tensor, kind: Kind) -> memoryview:
