@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from threading import enumerate as threads
@@ -124,6 +125,29 @@ def test_a_worker_dies(bad: str, said: list[str], source: type, tmp_path: Path) 
     assert all(part in text for part in said), text
     assert re.search(r"checkpoint-\d is whole: train\(resume_from_checkpoint=True\)", text)
     assert all(path.name.startswith("checkpoint-") for path in tmp_path.iterdir())
+
+
+def test_an_error_while_a_save_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed worker's error comes by a signal: here at the line that removes a half save."""
+    removing = shutil.rmtree
+    calls: list[Path] = []
+
+    def once(path: Path, **options: Any) -> None:
+        mine = Path(path).parent == tmp_path
+        calls.extend([Path(path)] * mine)
+        if mine and len(calls) == 1:
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+        removing(path, **options)
+
+    class Ends(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            monkeypatch.setattr(shutil, "rmtree", once)
+
+    made = make(tmp_path, callbacks=[Ends()], save_steps=1, save_total_limit=1)
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        made.train()
+    assert calls
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_memory_that_runs_out(tmp_path: Path) -> None:

@@ -147,6 +147,15 @@ def rotate_checkpoints(output_dir: str, save_total_limit: int | None,
             remove(path)
 
 
+def forget_staging(run: str | os.PathLike[str]) -> None:
+    """Remove what this process began to write in `run`, or to delete, where an error came between.
+
+    The error of a killed worker comes by a signal, so at any line, those of cleaning up too.
+    """
+    for leftover in Path(run).glob(f"{STAGING}{os.getpid()}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def _staging(folder: Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"can't save to {folder}: it is a file. Expected a folder, or a name "

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from enfold.train.checkpoint.folders import forget_staging, get_last_checkpoint
+
 WORKER = "DataLoader worker"
 LOST = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")
 MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory",
@@ -42,6 +44,8 @@ def leave(trainer: Any, error: BaseException) -> None:
         trainer._idle_writer()
     except Exception as other:  # the error that ended the run is the one to raise
         error.add_note(f"And the last checkpoint could not be written: {other}")
+    if trainer.args.world_size == 1:  # other ranks may be writing still; the next save sweeps
+        forget_staging(trainer._run_dir())
     for note in (_remedy(error), _place(trainer)):
         if note:
             error.add_note(note)
@@ -60,8 +64,6 @@ def _remedy(error: BaseException) -> str | None:
 
 def _place(trainer: Any) -> str | None:
     """Where the run stood, and where it can go on."""
-    from enfold.train.checkpoint import get_last_checkpoint
-
     state, run = trainer.state, Path(trainer._run_dir())
     if not state.global_step or not trainer.is_world_process_zero():
         return None
