@@ -108,3 +108,15 @@ def test_a_tokenizer_that_can_not_be_read_is_left_out(stories: Path, tmp_path: P
     assert done.code == 0
     assert "the tokenizer was left out" in done.err
     assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_an_architecture_that_enfold_lacks(stories: Path, tmp_path: Path,
+                                           command: Callable[..., Any]) -> None:
+    folder = shutil.copytree(stories, tmp_path / "tale")
+    config = enfold.AutoConfig.from_pretrained(folder)
+    config.architectures = ["LlamaForDivination"]
+    config.save_pretrained(folder)
+    done = command("convert", folder, "--to", "safetensors", "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "names the architecture LlamaForDivination, expected one that enfold has" in done.err
+    assert not (tmp_path / "out").exists()

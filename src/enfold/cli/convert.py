@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from enfold.cli.info import size
+from enfold.cli.models import as_saved
 from enfold.errors import EnfoldError, InputError
 
 PLAIN = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -46,10 +47,7 @@ def to_safetensors(args: Namespace) -> str:
     out, where = Path(args.out or stem(args)), places(args)
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file, expected a folder. Do: give another name")
-    config = enfold.AutoConfig.from_pretrained(args.model, **where)
-    title = next(iter(config.architectures or ()), None)
-    auto: Any = getattr(enfold, title) if title else enfold.AutoModel
-    model = auto.from_pretrained(args.model, dtype=PLAIN.get(args.type, "auto"), **where)
+    model = as_saved(args.model, where=where, dtype=PLAIN.get(args.type, "auto"))
     model.save_pretrained(out)
     try:
         enfold.AutoTokenizer.from_pretrained(args.model, **where).save_pretrained(out)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from enfold.cli.info import size
+from enfold.cli.models import as_saved
 from enfold.errors import InputError
 
 CALIBRATED = ("gptq", "awq")
@@ -96,13 +97,8 @@ def run(args: Namespace) -> Found:
 
 
 def load(args: Namespace, **options: Any) -> Any:
-    """The model of the architecture that its config names."""
-    import enfold
-
-    loaded = enfold.AutoConfig.from_pretrained(args.model, revision=args.revision)
-    title = next(iter(loaded.architectures or ()), None)
-    auto: Any = getattr(enfold, title) if title else enfold.AutoModel
-    return auto.from_pretrained(args.model, revision=args.revision, dtype=args.dtype, **options)
+    """The model as it was saved, in the type of the arguments."""
+    return as_saved(args.model, where={"revision": args.revision}, dtype=args.dtype, **options)
 
 
 def samples(args: Namespace) -> tuple[list[Any], list[Any]]:
