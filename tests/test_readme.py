@@ -33,6 +33,7 @@ def test_snippet_runs(snippet: str, hub_cache: Path, no_sockets: list[object], t
     monkeypatch.setenv("HF_HOME", str(hub_cache))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(README.parent / "examples")
     names: dict[str, Any] = {}
     exec(compile(snippet, str(README), "exec"), names)
     out = capsys.readouterr().out

@@ -86,3 +86,9 @@ def test_without_text_there_are_no_maps() -> None:
     assert out.encodings is None and not out.is_fast and out.n_sequences is None
     with pytest.raises(TokenizerError, match="not made from text"):
         out.tokens()
+
+
+def test_text_is_no_tensor() -> None:
+    with pytest.raises(TokenizerError, match="got text such as 'POSITIVE', expected numbers. "
+                       r"Do: .*dataset.class_encode_column\('label'\)"):
+        BatchEncoding({"label": ["POSITIVE", "NEGATIVE"]}, tensor_type="pt")
