@@ -225,11 +225,12 @@ def _tensor(key: str, value: Any, kind: str) -> Any:
             return torch.tensor(value)  # python floats become torch's default dtype
         return torch.from_numpy(array)
     except (ValueError, TypeError, OverflowError) as error:
-        text = next((part for part in list(value) if isinstance(part, str)), None)
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        text = next((part for part in parts if isinstance(part, str)), None)
         if text is not None:
             raise TokenizerError(
-                f"can't make a tensor of {key!r}: got text such as {text[:40]!r}, expected numbers. "
-                f"Do: leave that column out; or, if it names classes, number them: "
+                f"can't make a tensor of {key!r}: got text such as {text[:40]!r}, expected "
+                f"numbers. Do: leave that column out; or, if it names classes, number them: "
                 f"dataset.class_encode_column({key!r})") from error
         raise TokenizerError(
             f"can't make a tensor of {key!r}: rows have different lengths, or hold something that "
