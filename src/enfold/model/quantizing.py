@@ -47,9 +47,10 @@ class QuantizedMixin(nn.Module):
     def dequantize(self, dtype: torch.dtype | None = None) -> Self:
         """Give the layers plain weights again, in place, one after the other; returns the model.
 
-        dtype: by default what the weights were before.
+        dtype: by default that of the model's other weights.
         """
         layers = packed(self)
+        dtype = dtype or next((p.dtype for p in self.parameters() if p.is_floating_point()), None)
         if not layers:
             raise InputError(f"{type(self).__name__}.dequantize(): the model is not quantized. Do: "
                              "leave the call out")

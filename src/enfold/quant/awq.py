@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from enfold.errors import ConfigError
+from enfold.quant.bnb.method import skipped
 from enfold.quant.config import QuantizationMethod
 from enfold.quant.gptq import CALIBRATE, NotedConfig
 from enfold.quant.group_linear import AwqLinear, Scheme
@@ -36,6 +37,7 @@ class AwqConfig(NotedConfig):
 
     bits: int
     group_size: int
+    modules_to_not_convert: list[str] | None
     zero_point: bool
     format: str
 
@@ -67,6 +69,13 @@ class AwqConfig(NotedConfig):
             raise NotImplementedError(f"AwqConfig: version {self.format!r} is not read, expected "
                                       f"one of {', '.join(VERSIONS)}. Do: save the checkpoint as "
                                       "'gemm'")
+
+    def saved(self, plain: list[str]) -> dict[str, Any]:
+        """All values; plain layers within the body by name."""
+        given = self.modules_to_not_convert or []
+        more = [name for name in plain if "." in name and not skipped(name, given)]
+        values = self.to_dict()
+        return {**values, "modules_to_not_convert": [*given, *more]} if more else values
 
     def to_dict(self) -> dict[str, Any]:
         """All values; the format as the programs call it."""

@@ -69,7 +69,8 @@ class FineGrainedFP8Config(NotedConfig):
 
     def saved(self, plain: list[str]) -> dict[str, Any]:
         """All values; the layers left as they are by name."""
-        skip = plain if self.modules_to_not_convert is None else self.modules_to_not_convert
+        given = self.modules_to_not_convert or ()
+        skip = [*plain, *(name for name in given if name not in plain)]
         return {**self.to_dict(), "modules_to_not_convert": skip}
 
 

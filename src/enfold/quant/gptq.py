@@ -127,6 +127,14 @@ class GPTQConfig(NotedConfig):
 
     tokenizer: Any
 
+    def saved(self, plain: list[str]) -> dict[str, Any]:
+        """All values; plain layers within the body as GPTQModel says it."""
+        known = self.notes.get("dynamic") or {}
+        more: dict[str, Any] = {left_plain(name): {} for name in plain if "." in name
+                and not any(re.match(pattern.removeprefix("-:"), name) for pattern in known)}
+        values = self.to_dict()
+        return {**values, "dynamic": {**known, **more}} if more else values
+
     def _has_usual(self) -> bool:
         return False
 
@@ -139,6 +147,11 @@ class GPTQConfig(NotedConfig):
                 break
         return Scheme(values["bits"], values["group_size"], values["sym"], self.desc_act,
                       FORMATS[self.format])
+
+
+def left_plain(name: str) -> str:
+    """How GPTQModel's `dynamic` says that a layer is not quantized."""
+    return f"-:^{name.replace('.', chr(92) + '.')}$"
 
 
 class GPTQ:

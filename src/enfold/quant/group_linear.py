@@ -52,7 +52,8 @@ class GroupLinear(Viewed):
                  held: Collection[str] = ()) -> None:
         super().__init__(linear)
         check_group_size(scheme.group_size, self.in_features, path)
-        if self.bias is None and "bias" in held:  # AutoGPTQ gave every layer one
+        self.lent = self.bias is None and "bias" in held  # AutoGPTQ gave every layer a bias
+        if self.lent:
             self.bias = nn.Parameter(torch.empty(self.out_features, device="meta"))
         self.scheme, self.path = scheme, path
         for name in ("packed", "scales", "zeros", "group", "order"):
@@ -101,6 +102,12 @@ class GroupLinear(Viewed):
         native = self.native(dtype)
         weight = native.decode(dtype) if native else self._stored().dequantize(dtype)
         return weight if self.order is None else weight[:, torch.argsort(self.order)]
+
+    def plain(self, dtype: torch.dtype | None = None) -> nn.Linear:
+        found = super().plain(dtype)
+        if self.lent and not found.bias.any():  # the architecture has none, nor would a file of it
+            found.bias = None  # type: ignore[assignment]
+        return found
 
     def arranged(self, x: Tensor) -> Tensor:
         return x if self.order is None else x[..., self.order]

@@ -66,6 +66,11 @@ def _from_weight(delta: Any, kind: str, config: LoraConfig, first: Tensor, secon
         b, a, rest = q[:, :rank], r[:rank], weight
     elif kind == "loftq":
         b, a, rest = loftq(weight, rank, **config.loftq_config)
+        if not b.any():
+            raise InputError("init_lora_weights='loftq': the base weight is what "
+                             f"{config.loftq_config.get('loftq_bits', 4)} bits hold already, so "
+                             "nothing is left to correct. Do: load the base model without "
+                             "quantization for it, or init_lora_weights=True")
         delta.layer.hold(rest)
         first.copy_(a / scaling**0.5)
         second.copy_(b / scaling**0.5)

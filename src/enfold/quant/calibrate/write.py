@@ -13,7 +13,7 @@ from enfold.quant.awq import AwqConfig
 from enfold.quant.calibrate.gptq import Rules
 from enfold.quant.compressed import CompressedTensorsConfig
 from enfold.quant.config import QuantizationConfig
-from enfold.quant.gptq import GPTQConfig
+from enfold.quant.gptq import GPTQConfig, left_plain
 from enfold.quant.group_linear import AwqLinear, GPTQLinear, GroupLinear, PackedLinear, Scheme
 from enfold.quant.schemes import Args, Group
 
@@ -53,8 +53,7 @@ class _Gptq:
                             desc_act=rules.order, sym=rules.symmetric)
         config.notes = {"static_groups": rules.static}
         if kept:  # GPTQModel's way to say that layers are plain
-            config.notes["dynamic"] = {f"-:^{name.replace('.', chr(92) + '.')}$": {}
-                                       for name in kept}
+            config.notes["dynamic"] = {left_plain(name): {} for name in kept}
         return config
 
 
