@@ -94,11 +94,13 @@ def test_masks_with_four_dimensions(case: tuple[str, str, str], kind: str) -> No
     seen = torch.ones(length, length, dtype=torch.bool).tril()
     seen[3:, 1] = False
     mask: Any = seen[None, None].expand(2, 1, length, length)
+    # theirs takes every number of the mask for a token of the routers' loss
+    quiet = {"output_router_logits": False} if case[2] == "balanced" else {}
     if kind == "float":
         mask = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)
     with torch.no_grad():
         close(both.ours(**given, attention_mask=mask).logits,
-              both.theirs(**given, attention_mask=mask).logits)
+              both.theirs(**given, attention_mask=mask, **quiet).logits)
 
 
 @pytest.mark.parametrize("case", [case for case in LANGUAGE if case[0] not in ("t5", "bart",

@@ -41,8 +41,8 @@ print(json.dumps(found))
 """
 SAMPLE = [("bert", "ForPreTraining"), ("roberta", "ForSequenceClassification"),
           ("distilbert", "ForMaskedLM"), ("gpt2", "LMHeadModel"), ("gpt_bigcode", "ForCausalLM"),
-          ("llama", "ForCausalLM"), ("mistral", "ForCausalLM"), ("qwen2", "ForCausalLM"),
-          ("marian", "MTModel"), ("bart", "ForConditionalGeneration"),
+          ("llama", "ForCausalLM"), ("mistral", "ForCausalLM"), ("mixtral", "ForCausalLM"),
+          ("qwen2", "ForCausalLM"), ("marian", "MTModel"), ("bart", "ForConditionalGeneration"),
           ("t5", "ForConditionalGeneration")]
 
 

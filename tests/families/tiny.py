@@ -96,6 +96,12 @@ TINY = {
     "mistral": Tiny(DECODER | {"sliding_window": 4}, "ForCausalLM", {
         "no_window": {"sliding_window": None}, "wide": {"head_dim": 12},
     }, DECODER_DROPOUTS),
+    "mixtral": Tiny(DECODER | {"num_local_experts": 4}, "ForCausalLM", {
+        "window": {"sliding_window": 4}, "wide": {"head_dim": 12},
+        "tied": {"tie_word_embeddings": True},
+        "three": {"num_local_experts": 3, "num_experts_per_tok": 1},
+        "balanced": {"output_router_logits": True, "router_aux_loss_coef": 0.5},
+    }, DECODER_DROPOUTS),
     "qwen2": Tiny(DECODER, "ForCausalLM", {
         "sliding": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
         "tied": {"tie_word_embeddings": True},

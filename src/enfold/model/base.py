@@ -31,6 +31,7 @@ from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
 from enfold.weights.face import PublicFace
 from enfold.weights.names import NameTable
+from enfold.weights.pieces import Pieces
 from enfold.weights.slots import materialise, retied, slots
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
     body: Any
     head: HeadModule
     prefix: str
+    pieces: tuple[Pieces, ...]  # tensors that files hold otherwise than under their names
 
     def __init__(self, config: Config, **options: Any) -> None:
         self._build(config, **options)
@@ -98,7 +100,7 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
         self.stored: set[str] = set()  # computed tensors that the file held
         self._generation_config: Any = None
         self.body, self.head = body, head
-        self.names = plan.names
+        self.names, self.pieces = plan.names, plan.pieces
 
     @classmethod
     def adopt(cls, config: Config, plan: Plan, body: nn.Module, head: HeadModule) -> Self:

@@ -174,7 +174,7 @@ def _terms(model: PreTrainedModel, config: Any, checkpoint: Checkpoint, options:
     return Terms(
         title=type(model).__name__, names=model.names, family=family.tables(config),
         prefix=model.prefix, prefixes=family.prefixes(), drop=family.drop,
-        exact=family.exact,
+        exact=family.exact, pieces=model.pieces,
         complete=type(model).__name__ in architectures, tie=edits.get("tie_word_embeddings"),
         ignore_mismatched_sizes=options.ignore_mismatched_sizes,
         dtype=_dtype(options.dtype, config, checkpoint), std=model._std,

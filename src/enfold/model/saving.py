@@ -14,6 +14,7 @@ from enfold.errors import ArgumentError, CheckpointError, nearest, unknown_argum
 from enfold.files import atomic_folder_write, push_to_hub, write_checkpoint, write_json
 from enfold.model.base import PreTrainedModel
 from enfold.model.quantizing import stored_config
+from enfold.weights.pieces import in_pieces
 from enfold.weights.save import to_save
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def save_pretrained(model: PreTrainedModel, save_directory: str | os.PathLike[st
     if state_dict is not None:
         tensors = _chosen(tensors, state_dict)
     with atomic_folder_write(save_directory) as staging:
-        write_checkpoint(staging, tensors, max_shard_size=max_shard_size, safe=safe_serialization,
-                         variant=variant)
+        write_checkpoint(staging, in_pieces(tensors, model.pieces), max_shard_size=max_shard_size,
+                         safe=safe_serialization, variant=variant)
         write_json(staging / CONFIG, saved_config(model))
         if model.can_generate():
             model.generation_config.save_pretrained(staging)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from enfold.errors import InputError, unknown_arguments
 from enfold.model.base import PreTrainedModel
+from enfold.model.routing import balanced, wants_routers
 from enfold.nn.cache import Cache, as_cache
 from enfold.nn.checks import check_tensor
 from enfold.nn.context import Trace
@@ -20,7 +21,7 @@ from enfold.spec import Attention, DoubleHeads, MultipleChoice
 ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds",
              "past_key_values", "use_cache", "output_attentions", "output_hidden_states",
              "return_dict", "encoder_hidden_states", "encoder_attention_mask", "logits_to_keep",
-             "num_items_in_batch", "cache_position")  # fmt: skip
+             "num_items_in_batch", "cache_position", "output_router_logits")  # fmt: skip
 
 
 class StackModel(PreTrainedModel):
@@ -34,14 +35,15 @@ class StackModel(PreTrainedModel):
                 encoder_hidden_states: Tensor | None = None,
                 encoder_attention_mask: Tensor | None = None, logits_to_keep: int | Tensor = 0,
                 num_items_in_batch: Tensor | int | None = None,
-                cache_position: Tensor | None = None,
+                cache_position: Tensor | None = None, output_router_logits: bool | None = None,
                 **targets: Any) -> ModelOutput | tuple[Any, ...]:
         """Hidden states, logits, loss.
 
         input_ids [B, T] or inputs_embeds [B, T, D]; attention_mask [B, S] of ones and zeros, or
         [B, 1, T, S]; token_type_ids and position_ids [B, T].  `labels` (and what else the head
         takes) give `loss`.  `past_key_values`: a cache from an earlier call, updated in place.
-        `logits_to_keep`: logits of the last so many positions only.
+        `logits_to_keep`: logits of the last so many positions only.  `output_router_logits`: of a
+        mixture of experts, [B * T, E] by layer, and the loss of uneven use as part of `loss`.
         """
         targets = check_targets(self, targets, ARGUMENTS)
         if (input_ids is None) == (inputs_embeds is None):
@@ -53,6 +55,8 @@ class StackModel(PreTrainedModel):
                              "add_cross_attention=True")
         trace = new_trace(self.config, output_attentions, output_hidden_states,
                           cross=encoder_hidden_states is not None)
+        if wants_routers(self, output_router_logits):
+            trace.routers = []
         if input_ids is not None:
             check_tensor("input_ids", input_ids, "[batch, length]")
         if position_ids is None and cache_position is not None:
@@ -72,7 +76,14 @@ class StackModel(PreTrainedModel):
         fields |= {"past_key_values": cache, "hidden_states": choices.all(trace.hidden),
                    "attentions": as_tuple(trace.attentions),
                    "cross_attentions": as_tuple(trace.cross)}
-        return finish(self.head.output(fields), return_dict, self.config)
+        if trace.routers:
+            fields |= balanced(self, fields, trace.routers, mask)
+        return finish(self.output_class()(fields), return_dict, self.config)
+
+    def output_class(self) -> type[ModelOutput]:
+        """What `forward` returns."""
+        sparse = self.head.output_sparse if self.body.routers() else None
+        return sparse or self.head.output
 
     def _cache(self, past: Any, use_cache: bool | None) -> Cache | None:
         if past is not None:
@@ -80,7 +91,7 @@ class StackModel(PreTrainedModel):
         wanted = self.config.use_cache if use_cache is None else use_cache
         recompute = self.training and self.body.checkpointing is not None
         attentions = self.body.attentions()
-        returned = "past_key_values" in self.head.output.FIELDS
+        returned = "past_key_values" in self.output_class().FIELDS
         if not (wanted and returned and attentions and attentions[0].causal) or recompute:
             return None
         return self.new_cache()

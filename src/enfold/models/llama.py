@@ -19,7 +19,8 @@ def spec(c: Config) -> Stack:
     """Llama's stack."""
     norm, heads = Norm(eps=c.rms_norm_eps), c.num_attention_heads
     bias = "qkvo" if c.get("attention_bias") else ""
-    attn = Attention(heads, c.num_key_value_heads, c.head_dim, bias, rope=rope(c, c.head_dim),
+    width = c.head_dim or c.hidden_size // heads
+    attn = Attention(heads, c.num_key_value_heads, width, bias, rope=rope(c, width),
                      upcast=True, dropout=c.get("attention_dropout", 0.0))
     block = Block((attn, MLP(c.intermediate_size, c.hidden_act, bias=c.get("mlp_bias", False))),
                   norm)

@@ -11,11 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from enfold.config import Config
 from enfold.errors import ConfigError, nearest
 from enfold.spec import Base, Body, CausalLM, DoubleHeads, EncDec, Head, MaskedLM, Seq2SeqLM
 from enfold.weights.names import Names, NameTable, Theirs, expand, scope
+
+if TYPE_CHECKING:
+    from enfold.weights.pieces import Pieces
 
 # model_type: (title of its classes, page)
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -27,6 +31,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "llama": ("Llama", "llama"),
     "marian": ("Marian", "bart"),
     "mistral": ("Mistral", "llama"),
+    "mixtral": ("Mixtral", "mixtral"),
     "qwen2": ("Qwen2", "llama"),
     "roberta": ("Roberta", "roberta"),
     "t5": ("T5", "t5"),
@@ -61,6 +66,7 @@ class Plan:
     head: Head
     names: NameTable
     prefix: str
+    pieces: tuple[Pieces, ...] = ()
 
     @property
     def name(self) -> str:
@@ -91,7 +97,8 @@ class Family:
     """A model_type: its spec, its names, its architectures by the suffix of their class names.
 
     `untied`: whether a file with these tensors is untied though its config says otherwise.
-    `exact`: ends of the names of linear layers that are not to be quantized.
+    `exact`: ends of the names of linear layers that are not to be quantized.  `pieces`: tensors
+    that files hold otherwise than under their names.
     """
 
     model_type: str
@@ -108,6 +115,7 @@ class Family:
     check: Callable[[Config], None] | None = None
     untied: Callable[[Config, Collection[str]], bool] | None = None
     exact: tuple[str, ...] = ()
+    pieces: Callable[[Config], tuple[Pieces, ...]] = lambda config: ()
 
     def plan(self, config: Config, suffix: str) -> Plan:
         """The body, the head and the names of one architecture for a config."""
@@ -121,7 +129,8 @@ class Family:
         if isinstance(head, CausalLM | MaskedLM | Seq2SeqLM | DoubleHeads):
             head = replace(head, tied=bool(config.tie_word_embeddings))
         prefix = self.body_prefix(arch)
-        return Plan(self, suffix, body, head, NameTable(self._names(config, arch, prefix)), prefix)
+        return Plan(self, suffix, body, head, NameTable(self._names(config, arch, prefix)), prefix,
+                    self.pieces(config))
 
     def body_prefix(self, arch: Arch) -> str:
         """Their prefix of the body's names in an architecture."""

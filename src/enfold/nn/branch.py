@@ -13,15 +13,16 @@ from torch.nn import functional as F
 
 from enfold.nn.context import Context
 from enfold.nn.norm import norm, sum_norm
-from enfold.spec import MLP, Attention, Block
+from enfold.spec import Block
+from enfold.spec import Branch as BranchSpec
 
 
 class Branch(nn.Module):
-    """Attention and MLP inherit this and define `mix`."""
+    """Attention, feed-forward and mixture inherit this and define `mix`."""
 
     native = True
 
-    def __init__(self, spec: Attention | MLP, dim: int, block: Block) -> None:
+    def __init__(self, spec: BranchSpec, dim: int, block: Block) -> None:
         super().__init__()
         self.norm = norm(block.norm, dim) if "in" in block.norm_at else None
         self.norm_out = norm(block.norm, dim) if "out" in block.norm_at else None

@@ -25,6 +25,7 @@ class Trace:
     hidden: list[Tensor] | None = None
     attentions: list[Tensor] | None = None
     cross: list[Tensor] | None = None
+    routers: list[Tensor] | None = None  # logits of mixtures of experts, [N, E] by layer
 
 
 @dataclass(frozen=True, slots=True)

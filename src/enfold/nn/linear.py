@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,20 +37,7 @@ class Linear(nn.Linear):
     native = True
 
     def forward(self, x: Tensor) -> Tensor:
-        if (torch.is_grad_enabled() or torch.compiler.is_compiling() or self.training
-                or not self.goes_native(x)):
-            return F.linear(x, self.weight, self.bias)
-        return native.linear(x, self.weight, self.bias)
-
-    def goes_native(self, x: Tensor) -> bool:
-        """Whether x [.., I] goes through our kernels rather than torch's."""
-        weight = self.weight
-        return (self.native and not native.observed() and type(x) is Tensor and x.is_cpu
-                and weight.numel() >= SMALLEST
-                and x.dtype == weight.dtype and x.dim() > 0 and x.shape[-1] == self.in_features
-                and native.fits(weight, self.bias)
-                and worthwhile(x.dtype, x.numel() // self.in_features)
-                and not torch.is_autocast_enabled("cpu"))
+        return product(self, x, self.weight, self.bias)
 
     def kernel(self, dtype: torch.dtype) -> Kernel:
         """`forward` for inference on a few rows of `dtype` with all choices made."""
@@ -77,6 +65,24 @@ class Conv1D(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight.t(), self.bias)
+
+
+def product(module: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x [.., I] times a weight of `module`, [O, I], which has the switch `native`."""
+    if (torch.is_grad_enabled() or torch.compiler.is_compiling() or module.training
+            or not module.native or not goes_native(x, weight, bias)):
+        return F.linear(x, weight, bias)
+    return native.linear(x, weight, bias)
+
+
+def goes_native(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether x [.., I] goes through our kernels rather than torch's."""
+    return (not native.observed() and type(x) is Tensor and x.is_cpu
+            and weight.numel() >= SMALLEST
+            and x.dtype == weight.dtype and x.dim() > 0 and x.shape[-1] == weight.shape[1]
+            and native.fits(weight, bias)
+            and worthwhile(x.dtype, x.numel() // weight.shape[1])
+            and not torch.is_autocast_enabled("cpu"))
 
 
 def worthwhile(dtype: torch.dtype, rows: int) -> bool:

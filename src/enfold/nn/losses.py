@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,6 +79,24 @@ def projected(hidden: Tensor, out: nn.Linear, labels: Tensor, items: Tensor | in
         raise _outside(labels, out.out_features, IGNORED)
     total = summed_entropy(hidden, out, labels.long().to(hidden.device), fixed)
     return total / (labels.numel() if items is None else items)
+
+
+def balance(routers: Sequence[Tensor], top_k: int, mask: Tensor | None = None) -> Tensor:
+    """How unevenly routers use their experts (https://arxiv.org/abs/2101.03961, equations 4 to 6).
+
+    routers: logits [B * T, E] of each layer; mask [B, T]: ones where a token counts.  The experts
+    of all layers count together, as in the reference; used evenly, the loss is top_k.
+    """
+    device, experts = routers[0].device, routers[0].shape[-1]
+    used = shares = counted = torch.zeros((), device=device)
+    for logits in routers:
+        share = logits.to(device).softmax(-1)
+        hits = F.one_hot(share.topk(top_k, -1).indices, experts).sum(1).float()
+        seen = hits.new_ones(len(hits)) if mask is None else mask.reshape(-1).to(hits)
+        used = used + seen @ hits
+        shares = shares + seen @ share.float()
+        counted = counted + seen.sum()
+    return (used / counted * (shares / counted)).sum() * experts
 
 
 def _entropy(logits: Tensor, labels: Tensor, ignored: int, reduction: str = "mean") -> Tensor:

@@ -61,6 +61,10 @@ BaseModelOutput = _output("BaseModelOutputWithPastAndCrossAttentions", "last_hid
                           "pooler_output", *PAST)
 Seq2SeqModelOutput = _output("Seq2SeqModelOutput", "last_hidden_state", *SEQ2SEQ)
 CausalLMOutput = _output("CausalLMOutputWithCrossAttentions", "loss", "logits", *PAST)
+MoEModelOutput = _output("MoeModelOutputWithPast", "last_hidden_state", "past_key_values",
+                         "hidden_states", "attentions", "router_logits")  # fmt: skip
+MoECausalLMOutput = _output("MoeCausalLMOutputWithPast", "loss", "aux_loss", "logits",
+                            "past_key_values", "hidden_states", "attentions", "router_logits")
 MaskedLMOutput = _output("MaskedLMOutput", "loss", "logits", *SEEN)
 Seq2SeqLMOutput = _output("Seq2SeqLMOutput", "loss", "logits", *SEQ2SEQ)
 SequenceClassifierOutput = _output("SequenceClassifierOutputWithPast", "loss", "logits", *PAST)

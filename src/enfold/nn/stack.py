@@ -21,19 +21,22 @@ from enfold.nn.context import Context, Trace, packed
 from enfold.nn.embed import TokenEmbedding
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
+from enfold.nn.moe import Mixture
 from enfold.nn.norm import norm
 from enfold.nn.tokens import Tokens, find, wanted
-from enfold.spec import MLP, Attention, Block, Stack
+from enfold.spec import MLP, Attention, Block, MoE, Router, Stack
 
 
 class TransformerBlock(nn.Module):
-    """One layer: attention, perhaps cross-attention, feed-forward."""
+    """One layer: attention, perhaps cross-attention, feed-forward or a mixture of them."""
 
     def __init__(self, spec: Block, dim: int, layer: int) -> None:
         super().__init__()
         for branch in spec.branches:
             if isinstance(branch, MLP):
                 self.mlp = FeedForward(branch, dim, spec)
+            elif isinstance(branch, MoE):
+                self.mlp = Mixture(branch, dim, spec)  # type: ignore[assignment]
             elif branch.cross:
                 self.cross = CrossAttention(branch, dim, spec, layer)
             else:
@@ -106,7 +109,7 @@ class Transformer(nn.Module):
     def _tokens(self, shape: torch.Size, device: torch.device, mask: Tensor | None, trace: Trace,
                 reads: str) -> Tokens | None:
         """The batch without its padding, where nobody looks at that."""
-        looked = trace.hidden is not None or trace.attentions is not None
+        looked = any(x is not None for x in (trace.hidden, trace.attentions, trace.routers))
         reads = wanted(reads)
         if reads == "all" or looked or self.spec.drop or self._watched():
             return None
@@ -161,6 +164,11 @@ class Transformer(nn.Module):
         if self.pooler is None:
             raise RuntimeError("this model was built without a pooler")
         return torch.tanh(self.pooler(hidden[:, 0]))
+
+    def routers(self) -> list[Router]:
+        """The specs of the mixtures' routers, by layer."""
+        return [b.router for block in self.spec.blocks for b in block.branches
+                if isinstance(b, MoE)]
 
     def attentions(self) -> list[Attention]:
         """The specs of the self-attentions, by layer."""

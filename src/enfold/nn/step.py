@@ -26,13 +26,14 @@ from enfold.nn.cache import Cache
 from enfold.nn.embed import TokenEmbedding
 from enfold.nn.heads.language import CausalHead
 from enfold.nn.mlp import FeedForward
+from enfold.nn.moe import Mixture
 from enfold.nn.rope import cos_sin
 from enfold.nn.stack import Transformer
 from enfold.nn.step_parts import Function, Now, attention, feed_forward, function, hooked, joiner
 from enfold.nn.table import Table
 from enfold.spec import Dynamic, Learned, LongRope, Rope
 
-PLAIN = (SelfAttention, CrossAttention, FeedForward)
+PLAIN = (SelfAttention, CrossAttention, FeedForward, Mixture)
 
 
 def can_step(body: nn.Module, cache: Cache | None) -> bool:
@@ -74,6 +75,8 @@ class Stepper:
             raise TypeError(f"no step for a {type(branch).__name__}")
         if isinstance(branch, FeedForward):
             return feed_forward(branch, self.like)
+        if isinstance(branch, Mixture):
+            return lambda h: branch.routed(h)[0]
         return attention(branch, self.now, self.like)
 
     @torch.inference_mode()

@@ -131,7 +131,34 @@ class MLP(Spec):
     drop_out: float = 0.0
 
 
-Branch = Attention | MLP
+@dataclass(frozen=True, slots=True)
+class Router(Spec):
+    """Which `top_k` of so many `experts` a token goes to: those with the largest softmax.
+
+    `renorm`: their shares are divided by their sum; `jitter`: inputs are multiplied by 1 +- jitter
+    in training.
+    """
+
+    experts: int
+    top_k: int
+    renorm: bool = True
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MoE(Spec):
+    """A mixture of experts: of each token's experts the outputs, weighted by the router's shares.
+
+    `shared`: a feed-forward of all tokens, added with a gate of its own.
+    """
+
+    router: Router
+    expert: MLP
+    shared: MLP | None = None
+    drop_out: float = 0.0
+
+
+Branch = Attention | MLP | MoE
 
 
 @dataclass(frozen=True, slots=True)

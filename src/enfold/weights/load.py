@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, nearest
 from enfold.nn.init import initialise
+from enfold.weights.gathered import Gathered
 from enfold.weights.packed import (
     Method,
     Reading,
@@ -27,6 +28,7 @@ from enfold.weights.packed import (
     packed,
     put_in,
 )
+from enfold.weights.pieces import Pieces, in_file
 from enfold.weights.place.homes import Homes
 from enfold.weights.slots import Slot, slots
 
@@ -64,6 +66,7 @@ class Terms:
     method: Method | None = None  # makes quantized layers of linear ones
     exact: tuple[str, ...] = ()  # ends of the names of layers that are not to be quantized
     measure: bool = False  # whether the errors of quantizing are computed
+    pieces: tuple[Pieces, ...] = ()  # tensors that files hold otherwise than under their names
 
 
 @dataclass(slots=True)
@@ -86,6 +89,8 @@ class Report:
 
 def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     """Fill `model`, built on the meta device, tensor by tensor."""
+    if terms.pieces:
+        checkpoint = Gathered(checkpoint, terms.pieces, terms.title, terms.dtype)
     if terms.method is not None:
         put_in(model, terms.method, _held(model, checkpoint, terms), terms.names.theirs,
                terms.exact)
@@ -219,8 +224,9 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
     if value.shape != slot.tensor.shape:
         report.mismatched.append((key, tuple(value.shape), tuple(slot.tensor.shape)))
         if not terms.ignore_mismatched_sizes:
+            spelled = in_file(key, terms.pieces, ())
             raise CheckpointError(
-                f"{terms.title}: tensor {key!r} has shape {tuple(value.shape)}, expected "
+                f"{terms.title}: tensor {spelled!r} has shape {tuple(value.shape)}, expected "
                 f"{tuple(slot.tensor.shape)} ({terms.names.line(slot.name)}). Do: check "
                 "config.json against the weights, or load with ignore_mismatched_sizes=True to "
                 "initialise it anew")
@@ -258,7 +264,7 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
         claimed = terms.complete and part == "head"
         if theirs not in reshaped and (part == "body" or (partly and not report.mismatched)
                                        or claimed):
-            bad.append((slot.name, theirs))
+            bad.append((slot.name, in_file(theirs, terms.pieces, ())))
     if not bad:
         return
     name, theirs = bad[0]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from enfold.config import Config
 from enfold.nn.losses import IGNORED
-from enfold.nn.outputs import BaseModelOutput, ModelOutput, Seq2SeqModelOutput
+from enfold.nn.outputs import BaseModelOutput, ModelOutput, MoEModelOutput, Seq2SeqModelOutput
 from enfold.nn.tokens import wants_loss_only
 from enfold.spec import Base, Stack
 
@@ -35,6 +35,7 @@ class HeadModule(nn.Module):
     targets: ClassVar[tuple[str, ...]] = ("labels",)
     output: ClassVar[type[ModelOutput]]
     output_encdec: ClassVar[type[ModelOutput] | None] = None
+    output_sparse: ClassVar[type[ModelOutput] | None] = None  # on a body with routers
     pooled = False  # whether the body needs a pooler
 
     def __init__(self, spec: Any, body: Stack, config: Config) -> None:
@@ -55,6 +56,7 @@ class BaseHead(HeadModule):
 
     targets = ()
     output, output_encdec = BaseModelOutput, Seq2SeqModelOutput
+    output_sparse = MoEModelOutput
 
     def __init__(self, spec: Base, body: Stack, config: Config) -> None:
         super().__init__(spec, body, config)

@@ -16,6 +16,7 @@ from enfold.nn.outputs import (
     DoubleHeadsModelOutput,
     MaskedLMOutput,
     ModelOutput,
+    MoECausalLMOutput,
     PreTrainingOutput,
     Seq2SeqLMOutput,
 )
@@ -91,7 +92,7 @@ class VocabularyHead(LanguageHead):
 class CausalHead(VocabularyHead):
     """The Module of `spec.CausalLM`."""
 
-    output = CausalLMOutput
+    output, output_sparse = CausalLMOutput, MoECausalLMOutput
 
     def forward(self, hidden: Tensor, run: Run) -> dict[str, Tensor | None]:
         return self.scored(last_rows(hidden, run.keep), run)

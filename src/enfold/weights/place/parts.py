@@ -15,7 +15,7 @@ from torch import nn
 
 from enfold.nn.embed import TokenEmbedding
 from enfold.nn.stack import Transformer
-from enfold.spec import MLP, Attention, Block
+from enfold.spec import MLP, Attention, Block, Branch, MoE
 from enfold.weights.packed import packed
 from enfold.weights.place.planner import Part
 from enfold.weights.slots import PARTS, members
@@ -128,5 +128,11 @@ def _attentions(block: Block) -> list[Attention]:
 
 
 def _hidden(block: Block) -> int:
-    return sum(branch.hidden * (3 if branch.gated else 2) for branch in block.branches
-               if isinstance(branch, MLP))
+    return sum(_width(branch) for branch in block.branches)
+
+
+def _width(branch: Branch | None) -> int:
+    """Inner numbers of a feed-forward for a token, of a mixture those of its experts."""
+    if isinstance(branch, MoE):
+        return branch.router.top_k * _width(branch.expert) + _width(branch.shared)
+    return branch.hidden * (3 if branch.gated else 2) if isinstance(branch, MLP) else 0

@@ -18,6 +18,7 @@ from enfold.errors import ArgumentError, InputError
 from enfold.nn.attention import SelfAttention
 from enfold.nn.linear import Linear
 from enfold.nn.mlp import FeedForward
+from enfold.nn.moe import Mixture
 from enfold.spec import Attention
 from enfold.weights.place.homes import Homes
 from enfold.weights.place.parts import stacks
@@ -84,6 +85,8 @@ def _cut_head(model: Any, ranks: int) -> None:
 
 
 def _named(branch: nn.Module) -> str:
+    if isinstance(branch, Mixture):
+        return "experts"
     return "o" if isinstance(branch, SelfAttention) else "down"
 
 

@@ -1,0 +1,78 @@
+"""Tensors that files hold in pieces: experts one by one, which the model has stacked.
+
+    Pieces("mlp.experts.gate_up_proj", 8, ("moe.experts.*.w1.weight", "moe.experts.*.w3.weight"))
+
+means that gate_up_proj [8, 2F, D] is, for each of 8 experts, w1 [F, D] and then w3 [F, D].  Names
+are ends of names.  A file may hold the stack itself, too; saving always writes the pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """One tensor of the model and what files call its parts.
+
+    count: how many are stacked; 0 for a tensor that only has another name in files.
+    """
+
+    name: str
+    count: int
+    parts: tuple[str, ...]
+
+    def split(self, name: str) -> tuple[str, ...] | None:
+        """The names in a file of the model's tensor `name`, in order; None if it is another."""
+        start = _start(name, self.name)
+        if start is None:
+            return None
+        return tuple(start + part.replace("*", str(number)) for number in range(self.count or 1)
+                     for part in self.parts)
+
+    def whole(self, key: str) -> str | None:
+        """The model's name of what `key` of a file is a piece of."""
+        for part in self.parts:
+            found = re.fullmatch(r"(|.*\.)" + re.escape(part).replace(r"\*", r"(\d+)"), key)
+            if found and (not self.count or int(found[2]) < self.count):
+                return found[1] + self.name
+        return None
+
+    def cut(self, tensor: Tensor) -> Iterator[Tensor]:
+        """The pieces of the model's tensor, as views."""
+        if not self.count:
+            yield tensor
+            return
+        for one in tensor:
+            yield from one.chunk(len(self.parts))
+
+
+def _start(name: str, end: str) -> str | None:
+    if name != end and not name.endswith(f".{end}"):
+        return None
+    return name[: -len(end)]
+
+
+def in_pieces(tensors: Mapping[str, Tensor], table: Iterable[Pieces]) -> dict[str, Tensor]:
+    """Tensors by the model's names as files hold them."""
+    table, found = tuple(table), dict[str, "Tensor"]()
+    for name, tensor in tensors.items():
+        held = next((pieces for pieces in table if pieces.split(name)), None)
+        found |= {name: tensor} if held is None else dict(
+            zip(held.split(name) or (), held.cut(tensor), strict=True))
+    return found
+
+
+def in_file(name: str, table: Iterable[Pieces], keys: Collection[str]) -> str:
+    """What a file that does not have the model's `name` calls it, or its first piece."""
+    for pieces in table:
+        names = pieces.split(name)
+        if names and name not in keys:
+            return names[0]
+    return name
