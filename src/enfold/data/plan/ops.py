@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from enfold.data.features import (
-    Features,
-    cast_array,
-)
+from enfold.data.executor.faults import unpicklable
+from enfold.data.features import Features, cast_array
 from enfold.data.fingerprint import dumps, loads
 from enfold.data.formatting import View
 from enfold.data.plan.call import Call
@@ -130,7 +128,11 @@ def bare(op: Any) -> Any:
 
 def copied(op: Any) -> Any:
     """A step with a function of its own, which changes nothing of the original's."""
-    return loads(dumps(bare(op)))
+    op = bare(op)
+    try:
+        return loads(dumps(op))
+    except Exception as error:
+        raise unpicklable(op, error) from error
 
 
 def kept(chunk: Chunk, mask: np.ndarray) -> Result:

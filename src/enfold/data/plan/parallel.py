@@ -87,7 +87,9 @@ class Parallel:
     def _alone(self, start: int) -> tuple[int, float]:
         """(the row reached in this process, the seconds that one would take for those left)."""
         steps = [Step(copied(step.op)) for step in self.chain]
-        at, stretch, stop = start, _BEGIN, self.base.num_rows
+        at, stop = start, self.base.num_rows
+        pace = max(step.pace for step in self.chain)
+        stretch = max(1, min(_BEGIN, int(_BELIEVED / pace))) if pace > 0 else _BEGIN
         needed, began = worth(self.count), perf_counter()
         while at < stop:
             until = min(at + math.ceil(stretch / self.rows) * self.rows, stop)
