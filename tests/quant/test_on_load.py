@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from enfold import AutoModelForCausalLM
 from enfold.errors import ConfigError
 from enfold.quant.awq import AwqConfig
 from enfold.quant.compressed import CompressedTensorsConfig
+from enfold.quant.config import BitsAndBytesConfig
 from enfold.quant.fine_fp8 import FineGrainedFP8Config
 from enfold.quant.gptq import GPTQConfig
 from enfold.quant.torchao import TorchAoConfig
@@ -105,3 +107,31 @@ def test_a_group_size_that_does_not_divide(llama):
 def test_calibrated_methods_name_the_command(config, method, llama):
     with pytest.raises(NotImplementedError, match=f"enfold quantize MODEL --method {method} "):
         AutoModelForCausalLM.from_pretrained(llama, quantization_config=config)
+
+
+EVERY = "self_attn.q_proj, model.layers.0.self_attn.k_proj, model.layers.0.self_attn.v_proj and 12"
+
+
+@pytest.mark.parametrize("config", [
+    BitsAndBytesConfig(load_in_4bit=True, llm_int8_skip_modules=["model"]),
+    TorchAoConfig("int8_weight_only", modules_to_not_convert=["layers"]),
+    FineGrainedFP8Config(modules_to_not_convert=["proj"]),
+    CompressedTensorsConfig({"W8A8": ["re:.*query"]}),
+], ids=lambda config: type(config).__name__)
+def test_a_configuration_that_quantizes_nothing(config, llama):
+    with pytest.raises(ConfigError, match=f"Config quantizes none of the linear layers .*{EVERY} "
+                                          "more.*: its lists of names leave all of them out, or "
+                                          "name none of them. Do: correct the names"):
+        AutoModelForCausalLM.from_pretrained(llama, quantization_config=config)
+
+
+@pytest.mark.parametrize("stored", [
+    {"quant_method": "gptq", "bits": 4, "group_size": 32}, {"quant_method": "awq"},
+    {"quant_method": "bitsandbytes", "load_in_4bit": True}])
+def test_a_plain_checkpoint_that_claims_to_be_quantized(stored, llama, tmp_path):
+    shutil.copytree(llama, tmp_path, dirs_exist_ok=True)
+    config = json.loads((llama / "config.json").read_text()) | {"quantization_config": stored}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="the checkpoint holds none of them quantized.* Do: remove"
+                                          " quantization_config from config.json"):
+        AutoModelForCausalLM.from_pretrained(tmp_path)

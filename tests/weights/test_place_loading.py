@@ -142,6 +142,20 @@ def test_quantized_layers(tmp_path: Path) -> None:
         assert_close(planned(**inputs()).logits, plain(**inputs()).logits)
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_8_bits_off_the_devices_need_no_permission(tmp_path: Path, allowed: bool) -> None:
+    config = enfold.BitsAndBytesConfig(load_in_8bit=True, llm_int8_enable_fp32_cpu_offload=allowed)
+    plain = load(*LLAMA, quantization_config=config)
+    placed = load(*LLAMA, quantization_config=config, device_map=NAMES, offload_folder=tmp_path)
+    assert placed.hf_device_map == NAMES
+    kinds = {path: type(module) for path, module in plain.named_modules()}
+    for path in ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj"):
+        assert kinds[path] is type(placed.get_submodule(path)) is not torch.nn.Linear
+    with torch.no_grad():
+        found, expected = placed(**inputs()).logits, plain(**inputs()).logits
+    assert (found - expected).norm() < 0.01 * expected.norm()  # inputs are rounded to int8
+
+
 def test_adapters_on_the_disk() -> None:
     from enfold import LoraConfig, get_peft_model
 

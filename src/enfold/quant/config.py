@@ -131,8 +131,8 @@ class BitsAndBytesConfig(QuantizationConfig):
     products, float32 by default.  bnb_4bit_quant_storage: the type of the packed tensor in files.
     llm_int8_threshold: inputs at least this large are multiplied in full, 0 for none.
     llm_int8_skip_modules: layers left as they are, by name, end of a name or regular expression;
-    by default the output head.  llm_int8_enable_fp32_cpu_offload: layers that a device_map puts on
-    the CPU or disk stay as they are.
+    by default the output head.  llm_int8_enable_fp32_cpu_offload: has no effect, the layers that a
+    device_map puts on the CPU or disk are quantized and run there with or without it.
     """
 
     quant_method = QuantizationMethod.BITS_AND_BYTES

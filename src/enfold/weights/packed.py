@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from enfold.errors import CheckpointError
+from enfold.errors import CheckpointError, ConfigError
 from enfold.nn.linear import Conv1D, Linear
 from enfold.nn.quantized import QuantizedLinear
 
@@ -24,7 +24,9 @@ Keys = Mapping[str, str]  # name below a layer ("weight.absmax") -> the checkpoi
 
 
 class Method(Protocol):
-    """What makes the quantized layers of a model."""
+    """What makes the quantized layers of a model; `config` says how."""
+
+    config: Any
 
     def layer(self, path: str, linear: nn.Linear, held: Collection[str]) -> QuantizedLinear | None:
         """An empty layer in place of `linear` (on the meta device), or None to leave it.
@@ -117,12 +119,13 @@ def _modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
            theirs: Callable[[str], str], exact: tuple[str, ...] = ()) -> None:
-    """Replace linear layers by what the method makes of them.
+    """Replace linear layers by what the method makes of them; raises if that is none.
 
     Heads, and layers whose names end in one of `exact`, stay as they are unless the checkpoint has
     them quantized.
     """
-    for path, linear in list(linears(root)):
+    found = list(linears(root))
+    for path, linear in found:
         plain = path.startswith("head.") or theirs(path).endswith(exact)
         if plain and not set(held.get(path, ())) - {"weight", "bias"}:
             continue
@@ -130,6 +133,23 @@ def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
         if layer is not None:
             parent, _, leaf = path.rpartition(".")
             setattr(nn.Module.get_submodule(root, parent), leaf, layer)
+    if not packed(root):
+        raise _nothing(root, method.config, [theirs(path) for path, _ in found])
+
+
+def _nothing(root: nn.Module, config: Any, names: list[str]) -> ConfigError:
+    """No layer was replaced: why, and what to do."""
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    why, remedy = ("the checkpoint holds none of them quantized, or the names in that "
+                   "configuration fit none", "remove quantization_config from config.json"
+                   ) if config.stored else (
+        "its lists of names leave all of them out, or name none of them",
+        "correct the names, or leave quantization_config out")
+    title = f"{type(root).__name__}: {type(config).__name__}"
+    if not names:
+        why = "the model has none that can be stored in fewer bits"
+    return ConfigError(f"{title} quantizes none of the linear layers"
+                       f"{f' ({shown})' if names else ''}: {why}. Do: {remedy}")
 
 
 def fill(layer: QuantizedLinear, path: str, keys: Keys, checkpoint: Checkpoint,
