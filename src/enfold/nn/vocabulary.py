@@ -48,15 +48,19 @@ class _Entropy(torch.autograd.Function):
             torch.zeros(weight.shape[:1], device=hidden.device) if wanted[2] else None]
         with torch.autocast(kind, enabled=False):
             matrix, shift = weight.to(dtype), None if bias is None else bias.to(dtype)
+            held = torch.empty(min(rows, hidden.shape[0]), weight.shape[0], device=hidden.device)
             for start in range(0, hidden.shape[0], rows):
                 part = slice(start, start + rows)
                 h, target = hidden[part].to(dtype), labels[part][:, None]
-                logits = F.linear(h, matrix, shift)
-                logits = (logits if fixed is None else logits + fixed.to(dtype)).float()
-                norm = logits.logsumexp(-1, keepdim=True)
-                total += (norm - logits.gather(1, target)).sum()
+                logits = _product(h, matrix, shift, held[:h.shape[0]])
+                if fixed is not None:
+                    logits += fixed
+                top = logits.amax(-1, keepdim=True)
+                right = logits.gather(1, target) - top
+                sums = logits.sub_(top).exp_().sum(-1, keepdim=True)
+                total += (sums.log() - right).sum()
                 if any(wanted):
-                    logits.sub_(norm).exp_().scatter_add_(1, target, -torch.ones_like(norm))
+                    logits.div_(sums).scatter_add_(1, target, -torch.ones_like(sums))
                     _add(grads, logits, h, matrix, part)
         ctx.save_for_backward(*grads)
         return total
@@ -67,6 +71,15 @@ class _Entropy(torch.autograd.Function):
         scaled = (None if grad is None else (grad * above).to(dtype)
                   for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
         return (*scaled, None, None)
+
+
+def _product(h: Tensor, matrix: Tensor, shift: Tensor | None, out: Tensor) -> Tensor:
+    """h W^T + b [n, V] in fp32, in memory that is there: new pages cost more than the sums."""
+    if h.dtype != out.dtype:
+        return out.copy_(F.linear(h, matrix, shift))
+    if shift is None:
+        return torch.mm(h, matrix.t(), out=out)
+    return torch.addmm(shift, h, matrix.t(), out=out)
 
 
 def _add(grads: list[Tensor | None], change: Tensor, h: Tensor, matrix: Tensor,

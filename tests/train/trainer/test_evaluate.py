@@ -11,8 +11,10 @@ import torch
 import transformers
 
 from enfold.data import Dataset
+from enfold.errors import ConfigError
 from enfold.train.arguments import Seq2SeqTrainingArguments
 from enfold.train.trainer import EvalPrediction, Seq2SeqTrainer, Trainer
+from enfold.train.trainer.arrays import PADDING, Collected
 from tests.families.pairs import fresh
 from tests.train.trainer.runs import QUIET, TASKS, ours, pad, rows, theirs
 
@@ -97,6 +99,42 @@ def test_without_metrics_no_logits_are_kept(tmp_path: Path) -> None:
     made = ours(both.ours, tmp_path, data, Watching)
     assert "eval_loss" in made.evaluate(made.train_dataset)
     assert seen == [(None, None)] * 2
+
+
+def test_outputs_that_can_not_fit_are_refused(tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first batch that shows it, not when the memory is full."""
+    monkeypatch.setattr("enfold.train.trainer.arrays.free_memory", lambda: 13 * 14 * 48 * 4)
+    both, data = fresh("llama", "ForCausalLM"), rows("causal", 26)
+    given = {"compute_metrics": lambda prediction: {}}
+    seen = []
+
+    class Watching(Trainer):
+        def prediction_step(self, *inputs: Any, **options: Any) -> Any:
+            seen.append(len(inputs))
+            return super().prediction_step(*inputs, **options)
+
+    made = ours(both.ours, tmp_path, data, Watching, given, per_device_eval_batch_size=4)
+    said = r"the outputs of 26 rows would be 0\.0 GB together.*preprocess_logits_for_metrics"
+    for run in (made.evaluate, made.predict):
+        seen.clear()
+        with pytest.raises(ConfigError, match=said):
+            run(made.train_dataset)
+        assert len(seen) < 4
+    made.preprocess_logits_for_metrics = lambda logits, labels: logits.argmax(-1)
+    assert "eval_loss" in made.evaluate(made.train_dataset)
+    stream = made.train_dataset.to_iterable_dataset()  # nobody knows how long it is
+    made.preprocess_logits_for_metrics = None
+    assert "eval_loss" in made.evaluate(stream)
+
+
+def test_what_is_kept_needs_no_second_copy() -> None:
+    held = Collected(expected=5)
+    for rows_, width in ((2, 3), (3, 2)):
+        held.add(torch.ones(rows_, width, 2))
+    whole = held.arrays()
+    assert whole.shape == (5, 3, 2) and (whole[:2] == 1).all() and (whole[2:, :2] == 1).all()
+    assert (whole[2:, 2] == PADDING).all() and held.batches == [None, None]
 
 
 def test_several_datasets_and_prefixes(tmp_path: Path) -> None:

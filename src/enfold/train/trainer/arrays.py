@@ -8,24 +8,48 @@ from typing import Any
 import numpy as np
 import torch
 
+from enfold.errors import ConfigError
+from enfold.train.trainer.counting import batch_rows
+from enfold.weights.place.devices import free_memory
+
 PADDING = -100
 
 
 class Collected:
     """Batches of an evaluation, in main memory; `arrays()` gives them as one.
 
-    every: how many batches stay on the device before they move.
+    every: how many batches stay on the device before they move.  expected: how many rows there
+    will be, if that is known: what can't fit into memory raises at once, not when it is full.
     """
 
-    def __init__(self, joined: bool = True, every: int = 1) -> None:
-        self.joined, self.every = joined, every
+    def __init__(self, joined: bool = True, every: int = 1, expected: int | None = None) -> None:
+        self.joined, self.every, self.expected = joined, every, expected
         self.batches, self._moved = list[Any](), 0
+        self._held, self._widest = 0, 0.0  # bytes
 
     def add(self, batch: Any) -> None:
         """Keep a batch: a tensor, or tuples, lists and dicts of tensors."""
         self.batches.append(batch)
+        if self.expected and self.joined:
+            self._look_ahead(batch, self.expected)
         if len(self.batches) - self._moved >= self.every:
             self._move()
+
+    def _look_ahead(self, batch: Any, rows: int) -> None:
+        """Raise if all rows, each as wide as these, are more than there is memory for."""
+        here, own = size(batch), batch_rows(batch) or 1
+        self._held += here
+        if here / own <= self._widest:
+            return
+        self._widest = here / own
+        whole, free = self._widest * rows, free_memory() + self._held
+        if whole > free:
+            raise ConfigError(
+                f"the outputs of {rows:,} rows would be {whole / 1e9:,.1f} GB together, and "
+                f"{free / 1e9:,.1f} GB of memory are free. Do: keep less of them "
+                "(preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(-1)), or "
+                "compute metrics batch by batch (batch_eval_metrics=True), or predict a part of "
+                "the data at a time")
 
     def _move(self) -> None:
         for at in range(self._moved, len(self.batches)):
@@ -45,6 +69,15 @@ def is_objects(value: Any) -> bool:
     parts = (torch.Tensor, np.ndarray, Mapping, list, tuple)
     return isinstance(value, list) and bool(value) and \
         not any(isinstance(one, parts) for one in value)
+
+
+def size(value: Any) -> int:
+    """Bytes of all arrays and tensors in a value."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(size(part) for part in value)
+    return int(getattr(value, "nbytes", 0))
 
 
 def nested(function: Callable[[Any], Any], value: Any) -> Any:
@@ -81,14 +114,12 @@ def _filled(batches: list[Any]) -> Any:
     rows = sum(len(batch) for batch in batches)
     widths = [max(sizes) for sizes in zip(*(batch.shape[1:] for batch in batches), strict=True)]
     kind = np.result_type(*{batch.dtype for batch in batches})
-    if all(batch.shape[1:] == batches[0].shape[1:] for batch in batches):
-        whole = np.empty((rows, *widths), kind)
-    else:
-        whole = np.full((rows, *widths), PADDING, kind)
-    place = 0
+    whole, place = np.empty((rows, *widths), kind), 0
     for number, batch in enumerate(batches):
-        within = tuple(slice(0, size) for size in batch.shape[1:])
-        whole[(slice(place, place + len(batch)), *within)] = batch
+        part = whole[place:place + len(batch)]
+        if part.shape != batch.shape:
+            part[...] = PADDING
+        part[tuple(slice(0, count) for count in batch.shape)] = batch
         place += len(batch)
         batches[number] = None
     return whole

@@ -100,6 +100,8 @@ class Evaluating(Steps, Batches):
         if prediction_loss_only is None:
             prediction_loss_only = bool(args.prediction_loss_only)
         run = _Run(prediction_loss_only, not args.batch_eval_metrics or description == "Prediction")
+        dataset = getattr(dataloader, "dataset", None)
+        run.predictions.expected = len(cast(Any, dataset)) if has_length(dataset) else None
         for kept in (run.predictions, run.labels, run.inputs):
             kept.joined = args.eval_do_concat_batches
             kept.every = args.eval_accumulation_steps or 1

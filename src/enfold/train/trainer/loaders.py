@@ -188,7 +188,7 @@ class _Marked(IterableDataset[_Mark]):
             yield _Mark(worker, None, None)
         place = {} if start is None else start["workers"].get(worker, {})
         number = place.get("number", 0)
-        rows = self._reader(place)
+        source, rows = self._reader(place)
         while True:
             if info is not None:
                 seed_all(seed_of(self.seed, int(self._epoch) * info.num_workers + worker, number))
@@ -196,21 +196,24 @@ class _Marked(IterableDataset[_Mark]):
             if not taken or (self.drop_last and len(taken) < self.batch_size):
                 return
             number += 1
-            stream = self.rows.state_dict() if hasattr(self.rows, "state_dict") else None
+            stream = source.state_dict() if hasattr(source, "state_dict") else None
             yield _Mark(worker, {"number": number, "stream": stream}, self.collate(taken))
 
     def _started(self) -> dict[str, Any] | None:
         start, self.start = self.start, None
         return start
 
-    def _reader(self, place: dict[str, Any]) -> Iterator[Any]:
+    def _reader(self, place: dict[str, Any]) -> tuple[Any, Iterator[Any]]:
+        """The dataset that is read, and its rows from that place on."""
+        source = self.rows
         if place.get("stream") is not None:
-            self.rows.load_state_dict(place["stream"])
+            source = copy(source)  # the place must not stay with the dataset, for its next reader
+            source.load_state_dict(place["stream"])
             place = {}
-        rows: Iterator[Any] = iter(self.rows)
+        rows: Iterator[Any] = iter(source)
         for _ in range(place.get("number", 0) * self.batch_size):  # no other way to get there
             next(rows, None)
-        return rows
+        return source, rows
 
 
 def seed_all(seed: int) -> None:
