@@ -22,6 +22,8 @@ from enfold.data.cache import (
     cache_limit,
     disable_caching,
     enable_caching,
+    entry,
+    evict,
     is_caching_enabled,
     ls,
     prune,
@@ -142,6 +144,41 @@ def test_a_bit_in_the_middle_is_found_by_verify(store: Store) -> None:
         file.write(b"\x01")
     assert store.find("key") == path
     assert verify(["key"], store.folder) == {"key": "data.arrow was altered"}
+
+
+def test_what_a_machine_wrote_before_it_stopped_is_read_in_full(
+        store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt, whole = put(store, "spoilt", bytes(1_000_000)), put(store, "whole", bytes(1_000_000))
+    monkeypatch.setattr(entry, "this_boot", lambda: "another")
+    with open(spoilt, "r+b") as file:
+        file.seek(6_000)  # between two samples
+        file.write(b"\x01")
+    assert store.find("spoilt") is None and store.find("whole") == whole
+    assert put(store, "spoilt", bytes(1_000)).stat().st_size == 1_000
+    monkeypatch.setattr(entry, "_whole", None)  # once is enough
+    assert store.find("whole") == whole and store.find("spoilt") == spoilt
+
+
+@pytest.mark.parametrize(("boot", "flushed"), [("this", []), (None, ["data.arrow"])])
+def test_files_are_flushed_where_nothing_tells_that_the_machine_stopped(
+        store: Store, monkeypatch: pytest.MonkeyPatch, boot: str | None,
+        flushed: list[str]) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(entry, "this_boot", lambda: boot)
+    monkeypatch.setattr(entry, "sync_file", lambda path: found.append(path.name))
+    path = put(store, "key")
+    assert store.find("key") == path and found == flushed
+
+
+def test_what_others_add_is_counted_now_and_then(
+        store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store._limit = 1000
+    put(store, "first", bytes(100))
+    monkeypatch.setattr(evict, "ls", None)
+    put(store, "second", bytes(800))
+    monkeypatch.undo()
+    put(store, "third", bytes(200))
+    assert {found.key for found in ls(store.folder)} == {"second", "third"}
 
 
 def test_a_full_disk(store: Store) -> None:

@@ -2,25 +2,31 @@
 
     <cache>/3f/3f2a.../data.arrow      the result: a file, or a folder of files
                        entry.json      sizes and checksums; its time is that of the last use
+                       checked         it was read in full since the machine started anew
     <cache>/3f/.3f2a...~8c1d/          a draft, or what is being removed: hidden, locked by its key
+
+Files are not flushed to the disk, which takes milliseconds for each: a process that is killed loses
+nothing by that.  What a machine wrote before it stopped is read in full before it is used.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from enfold.data.cache.lock import FileLock
 from enfold.errors import InputError
-from enfold.files.atomic import atomic_write, sync_folder
+from enfold.files.atomic import sync_file
 
-NOTE = "entry.json"
+NOTE, CHECKED = "entry.json", "checked"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _BLOCK, _PAGE, _PAGES = 1 << 20, 1 << 12, 16
 
@@ -36,6 +42,7 @@ class Entry:
     used: float
     note: str
     files: dict[str, tuple[int, int, int]]
+    boot: str | None = None
 
     @property
     def path(self) -> Path:
@@ -49,6 +56,19 @@ class Entry:
         free = lock.acquire(wait=False)
         lock.release()
         return not free and self.folder.exists()
+
+    @property
+    def settled(self) -> bool:
+        """Whether its files are on the disk, or in this machine's memory since they were written.
+
+        Else the machine may have stopped before they were.
+        """
+        return self.boot in (None, this_boot()) or (self.folder / CHECKED).exists()
+
+    def settle(self) -> None:
+        """Note that every byte was found whole."""
+        with suppress(OSError):  # a cache that others own
+            (self.folder / CHECKED).touch()
 
     def damage(self, full: bool = False) -> str | None:
         """What is wrong with the files: sizes and samples, or every byte if `full`."""
@@ -78,24 +98,30 @@ def read_entry(folder: Path) -> Entry | None:
         files = {name: tuple(facts) for name, facts in note["files"].items()}
         used = (folder / NOTE).stat().st_mtime
         return Entry(folder.name, folder, sum(facts[0] for facts in files.values()),
-                     note["created"], used, note["note"], files)
+                     note["created"], used, note["note"], files, note.get("boot"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # gone, or cut off by a crash: the same as not there
 
 
 def seal(draft: Path, created: float, note: str) -> None:
-    """Make the files of a draft durable and write the note about them."""
+    """Write the note about the files of a draft."""
     files: dict[str, Any] = {}
-    for path in sorted(draft.rglob("*")):
-        if path.is_file():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-            size = path.stat().st_size
-            files[path.relative_to(draft).as_posix()] = size, _samples(path, size), _whole(path)
-        else:
-            sync_folder(path)
-    told = {"created": created, "note": note, "files": files}
-    atomic_write(draft / NOTE, json.dumps(told).encode())
+    for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+        if this_boot() is None:
+            sync_file(path)
+        size = path.stat().st_size
+        files[path.relative_to(draft).as_posix()] = size, _samples(path, size), _whole(path)
+    told = {"created": created, "note": note, "files": files, "boot": this_boot()}
+    (draft / NOTE).write_text(json.dumps(told), "utf-8")
+
+
+@cache
+def this_boot() -> str | None:
+    """What tells this start of the machine from others; None where nothing does."""
+    try:
+        return _BOOT.read_text().strip() or None
+    except OSError:
+        return None
 
 
 def entries(root: Path) -> Iterator[Entry]:

@@ -16,6 +16,8 @@ from enfold.data.cache.settings import cache_folder, cache_limit
 from enfold.errors import FileMissing, nearest
 
 TEMPORARY = "enfold-result-"
+_MINUTE = 60.0
+_counted: dict[Path, tuple[float, int]] = {}  # of caches: when counted, the bytes then and since
 _DAY = 86_400  # seconds after which nobody is taken to use a file, where no locks can tell
 
 
@@ -63,7 +65,19 @@ def make_room(root: Path, limit: int | None, keep: str | None = None) -> list[En
         if entry.key != keep and _remove(entry):
             gone.append(entry)
             total -= entry.size
+    _counted[root] = time.monotonic(), total
     return gone
+
+
+def added(root: Path, limit: int | None, key: str) -> None:
+    """Make room after one more result; what others add is counted once a minute."""
+    when, total = _counted.get(root, (0.0, 0))
+    entry = read_entry(place(root, key)) if limit is not None else None
+    total += entry.size if entry else 0
+    if limit is None or (when and time.monotonic() - when < _MINUTE and total <= limit):
+        _counted[root] = when, total
+    else:
+        make_room(root, limit, keep=key)
 
 
 def sweep(root: Path, only: str | None = None) -> None:

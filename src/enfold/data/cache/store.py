@@ -23,11 +23,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from enfold.data.cache import entry as entries
-from enfold.data.cache.evict import TEMPORARY, discard, make_room, sweep, sweep_temporary
+from enfold.data.cache.evict import TEMPORARY, added, discard, sweep, sweep_temporary
 from enfold.data.cache.lock import FileLock
 from enfold.data.cache.settings import cache_folder, cache_limit, is_caching_enabled
 from enfold.errors import CacheFull, FileMissing
-from enfold.files.atomic import sync_folder
 
 _log = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -82,9 +81,12 @@ class Store:
         found = entries.read_entry(entries.place(self.folder, key))
         if found is None:
             return None
-        if damage := found.damage():
+        settled = found.settled
+        if damage := found.damage(full=not settled):
             _log.warning("the cached result %s is not used: %s", found.folder, damage)
             return None
+        if not settled:
+            found.settle()
         with suppress(OSError):  # a cache that others own may be read without being touched
             os.utime(found.folder / entries.NOTE)
         return found.path
@@ -113,7 +115,7 @@ class Store:
         try:
             with FileLock(self.folder / ".locks" / key, passing=True) as lock:
                 found = entries.read_entry(folder)
-                if found is not None and found.damage() is None:
+                if found is not None and found.damage(full=not found.settled) is None:
                     yield None
                     return
                 if lock.real:  # then all drafts of this key are left over
@@ -127,7 +129,7 @@ class Store:
                 raise self._full() from error
             raise
         limit = self._limit if self._limit is not None else cache_limit(self.folder)
-        make_room(self.folder, limit, keep=key)
+        added(self.folder, limit, key)
 
     def obtain(self, key: str, build: Callable[[Path], object], note: str = "") -> Lease:
         """The result of `key`, computed by `build(path)` if it is not there.
@@ -150,7 +152,6 @@ class Store:
         entries.seal(draft, time.time(), note)
         discard(folder)  # a damaged one
         os.rename(draft, folder)
-        sync_folder(folder.parent)
 
     def temporary(self, build: Callable[[Path], object]) -> Lease:
         sweep_temporary()
