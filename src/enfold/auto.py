@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from enfold.config import Config
-from enfold.errors import ConfigError, FileMissing
+from enfold.errors import ConfigError, FileMissing, InputError
 from enfold.files import HubOptions, resolve
 from enfold.models.configs import PreTrainedConfig, auto_config, config_class, read_values
 from enfold.models.registry import FAMILIES, find_architecture, get_family
@@ -188,19 +188,26 @@ def find_adapter(name: PathLike, kwargs: Mapping[str, Any], *, search: bool = Fa
 def base_of(head: type[_AutoModel], adapter: Any, name: PathLike,
             kwargs: dict[str, Any]) -> tuple[Any, HubOptions]:
     """(the base model that an adapter names, where the adapter's files are)."""
-    from enfold.adapt.files import fit_embeddings, read_adapter
+    from enfold.adapt.files import brought, fit_embeddings, read_adapter
     from enfold.adapt.labels import read_labels
+    from enfold.weights.awaited import awaiting
 
     if not adapter.base_model_name_or_path:
         raise ConfigError(f"{name}: adapter_config.json has no base_model_name_or_path. Do: load "
                           "the base model, then PeftModel.from_pretrained(model, folder)")
+    if kwargs.pop("output_loading_info", False):
+        raise InputError(f"{name} is an adapter, which has no loading info. Do: load the base "
+                         f"model {adapter.base_model_name_or_path} with output_loading_info=True, "
+                         "then model.load_adapter(...)")
     where = HubOptions.pop(kwargs)
     hub = asdict(where) | {"revision": adapter.revision, "subfolder": ""}
     if not {"config", "num_labels", "id2label"} & kwargs.keys():
         labels = read_labels(name, where)
         kwargs |= {} if labels is None else {"id2label": labels}
-    model = head.from_pretrained(adapter.base_model_name_or_path, **kwargs, **hub)
-    fit_embeddings(model, read_adapter(name, where))
+    tensors = read_adapter(name, where)
+    with awaiting(brought(tensors)):
+        model = head.from_pretrained(adapter.base_model_name_or_path, **kwargs, **hub)
+    fit_embeddings(model, tensors)
     return model, where
 
 

@@ -112,6 +112,12 @@ def read_adapter(name: PathLike, options: HubOptions) -> dict[str, Tensor]:
                       "save_pretrained of an adapter wrote")
 
 
+def brought(tensors: Mapping[str, Tensor]) -> set[str]:
+    """What of the base model an adapter's file fills, by the model's names, and its own tensors."""
+    return {key.removeprefix(OUTSIDE).removeprefix("model.") for key in tensors} | {
+        key.removeprefix(OUTSIDE) for key in tensors}
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of one file."""
     if path.suffix == ".bin":

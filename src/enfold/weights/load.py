@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from enfold.errors import CheckpointError, nearest
 from enfold.nn.init import initialise
+from enfold.weights.awaited import unfilled
 from enfold.weights.gathered import Gathered
 from enfold.weights.packed import (
     Method,
@@ -116,10 +117,10 @@ def load(model: nn.Module, checkpoint: Checkpoint, terms: Terms) -> Report:
     for slot in fresh:
         homes.keep(model, slot.name.rpartition(".")[0])
     report.new = [terms.names.theirs(slot.name) for slot in lacking]
-    if report.new:
+    if untold := unfilled(report.new):
         log.warning("%s: not in the checkpoint, so newly initialised: %s. Train the model before "
                     "using it",
-                    terms.title, ", ".join(report.new))
+                    terms.title, ", ".join(untold))
     return report
 
 
