@@ -9,6 +9,7 @@
 namespace enfold {
 
 template <class T> struct Wide {  // any float type, through fp32
+    using Form = Wide<float>;     // what products of granules are the same for
     using W = T;
     using X = float;
     using Sum = float;
@@ -19,13 +20,14 @@ template <class T> struct Wide {  // any float type, through fp32
     static Piece weight(const W* w) { return load(w); }
     static Piece weight(const W* w, int count) { return load(w, count); }
     static Acc dot(Acc acc, Piece w, const X* x) { return fma(w, load(x), acc); }
-    static Sum total(Acc acc, Acc) { return sum(acc); }
+    static Sum total(Acc acc, Acc) { return enfold::total(acc); }
     static Acc own(Acc acc, Piece) { return acc; }
 };
 
 #if ENFOLD_BF16
 
 struct Pairs {  // products of bf16 numbers two by two, summed in fp32
+    using Form = Pairs;
     using W = bf16;
     using X = bf16;
     using Sum = float;
@@ -40,11 +42,12 @@ struct Pairs {  // products of bf16 numbers two by two, summed in fp32
     static Acc dot(Acc acc, Piece w, const X* x) {
         return _mm512_dpbf16_ps(acc, (__m512bh)_mm512_loadu_si512(x), (__m512bh)w);
     }
-    static Sum total(Acc acc, Acc) { return sum(acc); }
+    static Sum total(Acc acc, Acc) { return enfold::total(acc); }
     static Acc own(Acc acc, Piece) { return acc; }
 };
 
 struct Bytes {  // unsigned activations (128 more than they are) by signed weights, four by four
+    using Form = Bytes;
     using W = int8_t;
     using X = uint8_t;
     using Sum = int32_t;
@@ -68,6 +71,7 @@ struct Bytes {  // unsigned activations (128 more than they are) by signed weigh
 #else
 
 struct Bytes {  // int8 weights widened to int16: without VNNI
+    using Form = Bytes;
     using W = int8_t;
     using X = int16_t;
     using Sum = int32_t;
@@ -89,7 +93,9 @@ struct Bytes {  // int8 weights widened to int16: without VNNI
     }
 #else
     using Acc = int32_t;
-    struct Piece { int16_t each[16]; };
+    struct Piece {
+        int16_t each[16];
+    };
     static Acc none() { return 0; }
     static Piece weight(const W* w) {
         Piece piece;
@@ -144,5 +150,16 @@ void dots(const typename D::W* w, int64_t stride, const typename D::X* x, int64_
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) out[r][c] = D::total(acc[r][c], own[r]);
 }
+
+// How numbers of a type are multiplied with their like.
+template <class T> struct Ways {
+    using type = Wide<T>;
+};
+#if ENFOLD_BF16
+template <> struct Ways<bf16> {
+    using type = Pairs;
+};
+#endif
+template <class T> using Way = typename Ways<T>::type;
 
 }  // namespace enfold

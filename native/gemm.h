@@ -3,19 +3,9 @@
 
 #include "amx.h"
 #include "gemv.h"
-#include "panels.h"
-#include "tile.h"
+#include "shares.h"
 
 namespace enfold {
-
-// Whether a way to multiply has tiles of its own.
-template <class D> constexpr bool tiled() {
-#if ENFOLD_AMX
-    return std::is_same<D, Pairs>::value || std::is_same<D, Bytes>::value;
-#else
-    return false;
-#endif
-}
 
 // Rows of activations up to which weights are multiplied row by row.
 template <class D> constexpr int64_t few() { return tiled<D>() ? 4 : 12; }
@@ -56,14 +46,14 @@ void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, i
         const int64_t some = m - first < chunk ? m - first : chunk;
         const float* x = prepare(first, some, granules, rows_scratch);
         float* packed = packed_scratch.get<float>(round_up(some, WIDE) * granules);
-        pack(x, prepare.pitch(granules), some, granules, packed, threads);
-        panels(weights, count, height, threads,
+        pack_rows(x, prepare.pitch(granules), some, granules, packed, threads);
+        shares(weights, count, height, threads,
                [&](const Weight& given, int64_t row, int64_t rows, int64_t before) {
                    const Weight& weight = source(given, row, rows);
 #if ENFOLD_AMX
                    if constexpr (AMX) {
-                       amx_group<typename D::W>(weight, row, rows, packed, granules, some, k,
-                                                first, out.shifted(before));
+                       amx_group<D>(weight, row, rows, packed, granules, some, k, first,
+                                    out.shifted(before));
                        return;
                    }
 #endif

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "dot.h"
-#include "panels.h"
+#include "shares.h"
 #include "weights.h"
 
 namespace enfold {
@@ -38,7 +38,7 @@ void gemv(const Weight* weights, int count, const typename D::X* x, int64_t ldx,
     constexpr int R = 4;
     const int64_t bytes = k * int64_t(sizeof(typename D::W));
     const int64_t height = R * (1 + (64 << 10) / (R * bytes + 1));  // 64 KB or more
-    panels(weights, count, height, threads,
+    shares(weights, count, height, threads,
            [&](const Weight& weight, int64_t row, int64_t rows, int64_t before) {
                rows_of<D, Out, R>(weight, row, row + rows, x, ldx, m, k, out.shifted(before));
            });

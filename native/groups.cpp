@@ -90,8 +90,9 @@ void few_wide(const Groups& w, const T* x, const T* bias, T* y, int64_t rows, in
             for (int64_t m = 0; m < rows; m++) {
                 F sums[2] = {zero(), zero()};
                 for (int64_t i = 0; i < pitch; i += LANES)
-                    sums[i / LANES % 2] = fma(load(row + i), load(wide + m * pitch + i), sums[i / LANES % 2]);
-                const float found = sum(add(sums[0], sums[1]));
+                    sums[i / LANES % 2] =
+                        fma(load(row + i), load(wide + m * pitch + i), sums[i / LANES % 2]);
+                const float found = total(sums[0] + sums[1]);
                 from_float(y + m * w.outputs + o, found + (bias ? to_float(bias[o]) : 0));
             }
         }
@@ -106,7 +107,8 @@ template <class T> struct Decoded {
         T* to = memory.get<T>(rows * weight.stride);
         decode(w, to, row, rows, weight.stride);
         const auto before = uintptr_t(row * weight.stride) * sizeof(T);  // rows keep their numbers
-        return {(const void*)(uintptr_t(to) - before), weight.bias, nullptr, weight.rows, weight.stride};
+        return {(const void*)(uintptr_t(to) - before), weight.bias, nullptr, weight.rows,
+                weight.stride};
     }
 };
 
@@ -124,18 +126,18 @@ using namespace enfold;
 
 // y [M, O] = x [M, I] times the weight, plus bias [O] or null; up to `most` rows as bytes.
 // group [B], run: see Spread.
-#define GROUPS_LINEAR(NAME, WAY, TYPE)                                                           \
-    ENFOLD void NAME(const Groups* w, const TYPE* x, const int32_t* group, int run,               \
-                     const TYPE* bias, TYPE* y, int64_t rows, int64_t most, int threads) {        \
-        const Spread spread{group, (w->inputs + BLOCK - 1) / BLOCK, run};                         \
-        if (rows <= most && w->form != UNSIGNED) few_wide(*w, x, bias, y, rows, threads);        \
-        else if (rows <= most) few(*w, x, spread, bias, y, rows, threads);                       \
-        else many<WAY>(*w, x, bias, y, rows, threads);                                           \
+#define GROUPS_LINEAR(NAME, TYPE)                                                          \
+    ENFOLD void NAME(const Groups* w, const TYPE* x, const int32_t* group, int run,        \
+                     const TYPE* bias, TYPE* y, int64_t rows, int64_t most, int threads) { \
+        const Spread spread{group, (w->inputs + BLOCK - 1) / BLOCK, run};                  \
+        if (rows <= most && w->form != UNSIGNED) few_wide(*w, x, bias, y, rows, threads);  \
+        else if (rows <= most) few(*w, x, spread, bias, y, rows, threads);                 \
+        else many<Way<TYPE>>(*w, x, bias, y, rows, threads);                               \
     }
 
-GROUPS_LINEAR(enfold_groups_f32, Wide<float>, float)
-GROUPS_LINEAR(enfold_groups_bf16, Bf16, bf16)
-GROUPS_LINEAR(enfold_groups_f16, Wide<f16>, f16)
+GROUPS_LINEAR(enfold_groups_f32, float)
+GROUPS_LINEAR(enfold_groups_bf16, bf16)
+GROUPS_LINEAR(enfold_groups_f16, f16)
 
 // The weight's numbers [O, I]: kind 0 fp32, 1 bf16, 2 fp16, rounded to the nearest.
 ENFOLD void enfold_groups_decode(const Groups* w, void* to, int kind, int threads) {

@@ -14,7 +14,7 @@ namespace enfold {
 
 enum Form { UNSIGNED = 0, SIGNED = 1, E4M3 = 2, E5M2 = 3 };
 
-struct Groups {            // mirrored by `Groups` in src/enfold/nn/native/groups.py
+struct Groups {  // mirrored by `Groups` in src/enfold/nn/native/groups.py
     const uint8_t* q;
     const void* scales;    // [O, G]: kind 0 fp32, 1 bf16, 2 fp16
     const uint8_t* zeros;  // [O, G], or null for the middle
@@ -41,7 +41,8 @@ inline void scales_of(const Groups& w, int64_t row, float* to) {
 }
 
 // Sixteen numbers of four bits as bf16, picked by a table; returns how many inputs are done.
-inline int64_t by_table(const uint8_t* q, int64_t from, int64_t to, float zero, float scale, bf16* y) {
+inline int64_t by_table(const uint8_t* q, int64_t from, int64_t to, float zero, float scale,
+                        bf16* y) {
     int64_t i = from;
 #if ENFOLD_BF16
     if (from % 2 || to - from < 32) return i;
@@ -82,7 +83,7 @@ inline F bytes(const uint8_t* from, int form) {
     if (form == E5M2) return _mm512_cvtph_ps(wide);
     const __m256i sign = _mm256_and_si256(wide, _mm256_set1_epi16(-0x8000));
     const __m256i rest = _mm256_srli_epi16(_mm256_slli_epi16(wide, 1), 2);
-    return mul(_mm512_cvtph_ps(_mm256_or_si256(sign, rest)), set1(256));
+    return _mm512_cvtph_ps(_mm256_or_si256(sign, rest)) * 256;
 }
 #else
 inline F bytes(const uint8_t* q, int form) {
@@ -104,12 +105,12 @@ template <class T> void numbers(const Groups& w, int64_t row, const float* scale
         if (w.bits == 4) {
             i = by_table(q, i, last, zero, scale, to);
         } else {
-            const F s = set1(scale), z = set1(-zero);
             for (; i + LANES <= last; i += LANES)
-                store(to + i, mul(add(bytes(q + i, w.form), z), s));
+                store(to + i, (bytes(q + i, w.form) - zero) * scale);
         }
         for (; i < last; i++) {
-            const float value = w.bits == 8 ? byte(q[i], w.form) : float((q[i / 2] >> (4 * (i & 1))) & 15);
+            const float value =
+                w.bits == 8 ? byte(q[i], w.form) : float((q[i / 2] >> (4 * (i & 1))) & 15);
             from_float(to + i, (value - zero) * scale);
         }
     }

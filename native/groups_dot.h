@@ -16,15 +16,15 @@
 
 namespace enfold {
 
-constexpr int BLOCK = 32;   // inputs with a scale of their own
-constexpr int CHUNK = 128;  // inputs that are laid out together
-constexpr int AT_ONCE = 4;  // rows of x
+constexpr int BLOCK = 32;        // inputs with a scale of their own
+constexpr int CHUNK = 128;       // inputs that are laid out together
+constexpr int AT_ONCE = 4;       // rows of x
 constexpr int64_t AHEAD = 2048;  // bytes from what is used to what is asked for
 
-struct Inputs {   // of one row
-    int8_t* q;    // laid out by chunks, zeros behind
-    float* scale; // [B]
-    float* sum;   // [B] of q
+struct Inputs {    // of one row
+    int8_t* q;     // laid out by chunks, zeros behind
+    float* scale;  // [B]
+    float* sum;    // [B] of q
 };
 
 inline int placed(int k, int bits) { return bits == 8 ? k : (k & 1) * (CHUNK / 2) + k / 2; }
@@ -76,8 +76,8 @@ template <class T> void quantize_row(const T* x, int64_t inputs, int bits, const
         widen_all(x + start, count, block);
         const float most = highest(block), back = most > 0 ? 127 / most : 0;
         to.scale[b] = most / 127;
-        to.sum[b] = float(quantize_block(block, back, bits, to.q + start / CHUNK * CHUNK,
-                                         int(start % CHUNK)));
+        to.sum[b] = float(
+            quantize_block(block, back, bits, to.q + start / CHUNK * CHUNK, int(start % CHUNK)));
     }
 }
 
@@ -96,9 +96,9 @@ inline void combine(const Groups& w, int64_t row, const Spread& spread, const fl
     const uint8_t* zeros = w.zeros ? w.zeros + row * w.groups : nullptr;
     for (int n = 0; n < rows; n++) off[n] = zero();
     int64_t b = 0;
-    F z = set1(w.middle());
 #if ENFOLD_AVX512
     if (spread.run) {
+        F z = all(w.middle());
         __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
         lane = _mm512_srlv_epi32(lane, _mm512_set1_epi32(__builtin_ctz(unsigned(spread.run))));
         const int step = 16 / spread.run;
@@ -109,9 +109,9 @@ inline void combine(const Groups& w, int64_t row, const Spread& spread, const fl
                 z = _mm512_permutexvar_ps(lane, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(some)));
             }
             for (int n = 0; n < rows; n++) {
-                const F scale = mul(s, load(x[n].scale + b));
+                const F scale = s * load(x[n].scale + b);
                 store(both[n] + b, scale);
-                off[n] = fma(mul(scale, z), load(x[n].sum + b), off[n]);
+                off[n] = fma(scale * z, load(x[n].sum + b), off[n]);
             }
         }
     }
@@ -125,9 +125,9 @@ inline void combine(const Groups& w, int64_t row, const Spread& spread, const fl
             each[i] = zeros ? float(zeros[g]) : w.middle();
         }
         for (int n = 0; n < rows; n++) {
-            const F scale = mul(load(s), load(x[n].scale + b));
+            const F scale = load(s) * load(x[n].scale + b);
             store(both[n] + b, scale);
-            off[n] = fma(mul(scale, load(each)), load(x[n].sum + b), off[n]);
+            off[n] = fma(scale * load(each), load(x[n].sum + b), off[n]);
         }
     }
 }
@@ -169,7 +169,8 @@ inline void step(__m512i v, const Inputs* x, int64_t at, float* const* both, __m
 
 // A row of q times N rows of x, less `off`: y[n].
 template <int N, int BITS>
-void dots(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both, const F* off, float* y) {
+void dots(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both, const F* off,
+          float* y) {
     __m512 sums[N];
     for (int n = 0; n < N; n++) sums[n] = zero();
     const int64_t bytes = inputs * BITS / 8;
@@ -179,8 +180,9 @@ void dots(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both,
         step<N, BITS>(_mm512_loadu_si512(q + at), x, at, both, sums);
     }
     if (at < bytes)
-        step<N, BITS>(_mm512_maskz_loadu_epi8((1ull << (bytes - at)) - 1, q + at), x, at, both, sums);
-    for (int n = 0; n < N; n++) y[n] = sum(_mm512_sub_ps(sums[n], off[n]));
+        step<N, BITS>(_mm512_maskz_loadu_epi8((1ull << (bytes - at)) - 1, q + at), x, at, both,
+                      sums);
+    for (int n = 0; n < N; n++) y[n] = total(sums[n] - off[n]);
 }
 #else
 #if ENFOLD_AVX2
@@ -189,21 +191,23 @@ template <int BITS> int block_dot(const uint8_t* q, const int8_t* chunk, int at)
     __m256i product;
     if constexpr (BITS == 4) {
         const __m128i v = _mm_loadu_si128((const __m128i*)q), low = _mm_set1_epi8(15);
-        const __m256i both = _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(v, 4), low),
-                                              _mm_and_si128(v, low));
-        const __m256i x = _mm256_set_m128i(
-            _mm_loadu_si128((const __m128i*)(chunk + CHUNK / 2 + at / 2)),
-            _mm_loadu_si128((const __m128i*)(chunk + at / 2)));
+        const __m256i both =
+            _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(v, 4), low), _mm_and_si128(v, low));
+        const __m256i x =
+            _mm256_set_m128i(_mm_loadu_si128((const __m128i*)(chunk + CHUNK / 2 + at / 2)),
+                             _mm_loadu_si128((const __m128i*)(chunk + at / 2)));
         product = _mm256_madd_epi16(_mm256_maddubs_epi16(both, x), _mm256_set1_epi16(1));
     } else {  // of bytes up to 255 sums of pairs would not fit 16 bits
         product = _mm256_setzero_si256();
         for (int i = 0; i < BLOCK; i += 16) {
             const __m256i a = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(q + i)));
-            const __m256i b = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(chunk + at + i)));
+            const __m256i b =
+                _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(chunk + at + i)));
             product = _mm256_add_epi32(product, _mm256_madd_epi16(a, b));
         }
     }
-    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(product), _mm256_extracti128_si256(product, 1));
+    __m128i s =
+        _mm_add_epi32(_mm256_castsi256_si128(product), _mm256_extracti128_si256(product, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
@@ -222,15 +226,17 @@ template <int BITS> int part_dot(const uint8_t* q, const int8_t* chunk, int at, 
 }
 
 template <int N, int BITS>
-void dots(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both, const F* off, float* y) {
+void dots(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both, const F* off,
+          float* y) {
     for (int n = 0; n < N; n++) {
         float found = 0;
         for (int64_t start = 0, b = 0; start < inputs; start += BLOCK, b++) {
             const int count = int(inputs - start < BLOCK ? inputs - start : BLOCK);
-            found += both[n][b] * float(part_dot<BITS>(q + start * BITS / 8, x[n].q + start / CHUNK * CHUNK,
-                                                       int(start % CHUNK), count));
+            found += both[n][b] *
+                     float(part_dot<BITS>(q + start * BITS / 8, x[n].q + start / CHUNK * CHUNK,
+                                          int(start % CHUNK), count));
         }
-        y[n] = found - sum(off[n]);
+        y[n] = found - total(off[n]);
     }
 }
 #endif

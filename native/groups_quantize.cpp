@@ -69,7 +69,8 @@ void quantize(const T* x, int64_t outputs, int64_t inputs, int64_t size, int bit
                     found.high = -found.low > found.high ? -found.low : found.high;
                     found.low = -found.high;
                 }
-                const float scale = rounded(scales + o * groups + g, (found.high - found.low) / top);
+                const float scale =
+                    rounded(scales + o * groups + g, (found.high - found.low) / top);
                 float zero = float(1 << (bits - 1));
                 if (!symmetric) {
                     zero = std::nearbyint(-found.low / scale);
@@ -82,7 +83,8 @@ void quantize(const T* x, int64_t outputs, int64_t inputs, int64_t size, int bit
             const int64_t bytes = (inputs * bits + 7) / 8;
             q[inputs] = 0;
             if (bits == 8) std::memcpy(to, q, size_t(bytes));
-            else for (int64_t i = 0; i < bytes; i++) to[i] = uint8_t(q[2 * i] | q[2 * i + 1] << 4);
+            else
+                for (int64_t i = 0; i < bytes; i++) to[i] = uint8_t(q[2 * i] | q[2 * i + 1] << 4);
             std::memset(to + bytes, 0, size_t(row_bytes - bytes));
         }
     });
@@ -99,7 +101,8 @@ ENFOLD void enfold_groups_quantize(const void* x, int kind, int64_t outputs, int
                                    int64_t size, int bits, uint8_t* packed, int64_t row_bytes,
                                    void* scales, uint8_t* zeros, int threads) {
     const auto as = [&](auto* from, auto* to) {
-        quantize(from, outputs, inputs, size, bits, zeros == nullptr, packed, row_bytes, to, zeros, threads);
+        quantize(from, outputs, inputs, size, bits, zeros == nullptr, packed, row_bytes, to, zeros,
+                 threads);
     };
     if (kind == 0) as(static_cast<const float*>(x), static_cast<float*>(scales));
     else if (kind == 1) as(static_cast<const bf16*>(x), static_cast<bf16*>(scales));

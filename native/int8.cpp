@@ -19,7 +19,7 @@ template <class T> float scale_of(const T* x, int64_t k) {
         const F some = load(x + i, int(k - i));
         most = larger(most, absolute(some)), bad = fma(some, zero(), bad);
     }
-    return largest(most) / 127 + sum(bad);
+    return highest(most) / 127 + total(bad);
 }
 
 #if ENFOLD_AVX512
@@ -38,10 +38,10 @@ inline void keep(int16_t* to, __m512i q, __mmask16 some) {
 // round(x / scale); unsigned numbers are 128 more.
 template <class T, class X> void quantize(const T* x, int64_t k, float scale, X* to) {
     const bool plain = scale > 0;  // else all are zero, or the scale is not a number: so is the sum
-    const F by = set1(plain ? scale : 1);
+    const F by = all(plain ? scale : 1);
     for (int64_t i = 0; i < k; i += LANES) {
         const int count = k - i < LANES ? int(k - i) : LANES;
-        const F q = divide(count < LANES ? load(x + i, count) : load(x + i), by);
+        const F q = (count < LANES ? load(x + i, count) : load(x + i)) / by;
 #if ENFOLD_AVX512
         keep(to + i, plain ? _mm512_cvtps_epi32(q) : _mm512_setzero_si512(), first(count));
 #else
@@ -104,11 +104,11 @@ void linear(const Weight& weight, const void* x, int64_t m, int64_t k, int64_t l
 
 using namespace enfold;
 
-#define LINEAR(NAME, TYPE)                                                                         \
-    ENFOLD void NAME(const int8_t* weight, const float* scales, const float* bias, int64_t rows,   \
-                     int64_t stride, const void* x, int64_t m, int64_t k, int64_t ldx, void* y,    \
-                     int threads) {                                                                \
-        linear<TYPE>({weight, bias, scales, rows, stride}, x, m, k, ldx, y, threads);              \
+#define LINEAR(NAME, TYPE)                                                                       \
+    ENFOLD void NAME(const int8_t* weight, const float* scales, const float* bias, int64_t rows, \
+                     int64_t stride, const void* x, int64_t m, int64_t k, int64_t ldx, void* y,  \
+                     int threads) {                                                              \
+        linear<TYPE>({weight, bias, scales, rows, stride}, x, m, k, ldx, y, threads);            \
     }
 
 LINEAR(enfold_int8_f32, float)

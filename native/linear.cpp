@@ -25,19 +25,19 @@ void linear(const Weight* weights, int count, const T* x, int64_t m, int64_t k, 
 using namespace enfold;
 
 // NAME: several weights, whose results stand one after the other in y; NAME_one: one weight.
-#define LINEAR(NAME, WAY, TYPE)                                                                    \
-    ENFOLD void NAME(const Weight* weights, int count, const void* x, int64_t m, int64_t k,        \
-                     int64_t ldx, void* y, int threads) {                                          \
-        linear<WAY>(weights, count, static_cast<const TYPE*>(x), m, k, ldx, static_cast<TYPE*>(y), \
-                    threads);                                                                      \
-    }                                                                                              \
-    ENFOLD void NAME##_one(const void* weight, const void* bias, int64_t rows, int64_t stride,     \
-                           const void* x, int64_t m, int64_t k, int64_t ldx, void* y,              \
-                           int threads) {                                                          \
-        const Weight one{weight, bias, nullptr, rows, stride};                                     \
-        NAME(&one, 1, x, m, k, ldx, y, threads);                                                   \
+#define LINEAR(NAME, TYPE)                                                                     \
+    ENFOLD void NAME(const Weight* weights, int count, const void* x, int64_t m, int64_t k,    \
+                     int64_t ldx, void* y, int threads) {                                      \
+        linear<Way<TYPE>>(weights, count, static_cast<const TYPE*>(x), m, k, ldx,              \
+                          static_cast<TYPE*>(y), threads);                                     \
+    }                                                                                          \
+    ENFOLD void NAME##_one(const void* weight, const void* bias, int64_t rows, int64_t stride, \
+                           const void* x, int64_t m, int64_t k, int64_t ldx, void* y,          \
+                           int threads) {                                                      \
+        const Weight one{weight, bias, nullptr, rows, stride};                                 \
+        NAME(&one, 1, x, m, k, ldx, y, threads);                                               \
     }
 
-LINEAR(enfold_linear_f32, Wide<float>, float)
-LINEAR(enfold_linear_bf16, Bf16, bf16)
-LINEAR(enfold_linear_f16, Wide<f16>, f16)
+LINEAR(enfold_linear_f32, float)
+LINEAR(enfold_linear_bf16, bf16)
+LINEAR(enfold_linear_f16, f16)

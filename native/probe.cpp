@@ -56,7 +56,8 @@ ENFOLD int enfold_supported() {
 #elif defined(ENFOLD_LEVEL_AVX512)
     return avx512();
 #elif defined(ENFOLD_LEVEL_AVX2)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
 #else
     return 1;
 #endif

@@ -1,17 +1,22 @@
 // Rows of activations in the form that products take.
 #pragma once
 
-#include "dot.h"
+#include <type_traits>
+
 #include "scratch.h"
 #include "threads.h"
+#include "vec.h"
 
 namespace enfold {
 
-#if ENFOLD_BF16
-using Bf16 = Pairs;
-#else
-using Bf16 = Wide<bf16>;
-#endif
+template <class T> void convert(const T* from, int64_t count, T* to) {
+    std::memcpy((void*)to, from, size_t(count) * sizeof(T));
+}
+template <class T, class X> void convert(const T* from, int64_t count, X* to) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(to + i, load(from + i));
+    if (i < count) store(to + i, load(from + i, int(count - i)), int(count - i));
+}
 
 // Rows of x as numbers of type X with zeros behind: x itself where it is so already.
 template <class T, class X> struct Rows {
@@ -19,7 +24,8 @@ template <class T, class X> struct Rows {
     int64_t ldx, k;
     int threads;
     bool plain(int64_t granules) const {
-        return std::is_same<T, X>::value && k * int64_t(sizeof(T)) == granules * 4;
+        return std::is_same<T, X>::value && k * int64_t(sizeof(T)) == granules * 4 &&
+               ldx * sizeof(T) % 4 == 0;
     }
     int64_t pitch(int64_t granules) const {
         return plain(granules) ? ldx * int64_t(sizeof(T)) / 4 : granules;
@@ -31,17 +37,11 @@ template <class T, class X> struct Rows {
         parallel(rows, 16, threads, [&](int64_t begin, int64_t end) {
             for (int64_t r = begin; r < end; r++) {
                 X* row = (X*)to + r * wide;
-                convert(x + (first + r) * ldx, row);
+                convert(x + (first + r) * ldx, k, row);
                 std::memset((void*)(row + k), 0, size_t(wide - k) * sizeof(X));
             }
         });
         return to;
-    }
-    void convert(const T* from, T* to) const { std::memcpy((void*)to, from, size_t(k) * sizeof(T)); }
-    template <class Y> void convert(const T* from, Y* to) const {
-        int64_t i = 0;
-        for (; i + LANES <= k; i += LANES) store(to + i, load(from + i));
-        if (i < k) store(to + i, load(from + i, int(k - i)), int(k - i));
     }
 };
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "vec.h"
+#include "numbers.h"
 
 namespace enfold {
 

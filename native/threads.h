@@ -7,8 +7,7 @@
 namespace enfold {
 
 // work(begin, end) over [0, count) in pieces of `grain`, taken by whichever thread is free.
-template <class Work>
-void parallel(int64_t count, int64_t grain, int threads, const Work& work) {
+template <class Work> void parallel(int64_t count, int64_t grain, int threads, const Work& work) {
     const int64_t pieces = (count + grain - 1) / grain;
     if (threads > pieces) threads = int(pieces);
     if (threads <= 1) {

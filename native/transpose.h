@@ -1,4 +1,4 @@
-// Blocks of LANES x LANES 32-bit numbers turned in registers.
+// Blocks of LANES x LANES 32-bit numbers turned, or summed, in registers.
 #pragma once
 
 #include "vec.h"
@@ -31,8 +31,6 @@ inline void transpose(F (&v)[16]) {
         v[i + 12] = _mm512_shuffle_f32x4(ba, ec, 0xdd);
     }
 }
-inline F from_integers(F x) { return _mm512_cvtepi32_ps(_mm512_castps_si512(x)); }
-
 #else
 
 inline void transpose(F (&v)[LANES]) {
@@ -42,17 +40,41 @@ inline void transpose(F (&v)[LANES]) {
         for (int j = 0; j < LANES; j++) std::memcpy(&turned[j][i], &each[i][j], 4);
     for (int i = 0; i < LANES; i++) v[i] = load((const float*)turned[i]);
 }
-inline F from_integers(F x) {
-    float each[LANES];
-    store(each, x);
-    for (float& value : each) {
-        int32_t number;
-        std::memcpy(&number, &value, 4);
-        value = float(number);
-    }
-    return load((const float*)each);
-}
 
+#endif
+
+// The total of each of LANES vectors.
+#if ENFOLD_AVX512
+inline F totals(const F* x) {
+    F quad[4];
+    for (int i = 0; i < 4; i++) {
+        const F* y = x + 4 * i;
+        const F ab = _mm512_unpacklo_ps(y[0], y[1]) + _mm512_unpackhi_ps(y[0], y[1]);
+        const F cd = _mm512_unpacklo_ps(y[2], y[3]) + _mm512_unpackhi_ps(y[2], y[3]);
+        quad[i] = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
+    }
+    const F u =
+        _mm512_shuffle_f32x4(quad[0], quad[1], 0x88) + _mm512_shuffle_f32x4(quad[0], quad[1], 0xdd);
+    const F v =
+        _mm512_shuffle_f32x4(quad[2], quad[3], 0x88) + _mm512_shuffle_f32x4(quad[2], quad[3], 0xdd);
+    return _mm512_shuffle_f32x4(u, v, 0x88) + _mm512_shuffle_f32x4(u, v, 0xdd);
+}
+#elif ENFOLD_AVX2
+inline F totals(const F* x) {
+    F quad[2];
+    for (int i = 0; i < 2; i++) {
+        const F* y = x + 4 * i;
+        quad[i] = _mm256_hadd_ps(_mm256_hadd_ps(y[0], y[1]), _mm256_hadd_ps(y[2], y[3]));
+    }
+    return _mm256_permute2f128_ps(quad[0], quad[1], 0x20) +
+           _mm256_permute2f128_ps(quad[0], quad[1], 0x31);
+}
+#else
+inline F totals(const F* x) {
+    F found = {};
+    for (int i = 0; i < LANES; i++) found[i] = total(x[i]);
+    return found;
+}
 #endif
 
 }  // namespace enfold

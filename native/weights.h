@@ -1,19 +1,16 @@
 // What a linear kernel is given, and how sums become results.
 #pragma once
 
-#include "transpose.h"
 #include "vec.h"
 
 namespace enfold {
 
-struct Weight {          // mirrored by `Weight` in src/enfold/nn/native/linear.py
-    const void* data;    // [rows, k], `stride` elements from row to row
-    const void* bias;    // [rows] or null
-    const float* scales; // [rows], of int8 weights
+struct Weight {           // mirrored by `Weight` in src/enfold/nn/native/linear.py
+    const void* data;     // [rows, k], `stride` elements from row to row
+    const void* bias;     // [rows] or null
+    const float* scales;  // [rows], of int8 weights
     int64_t rows, stride;
 };
-
-template <int N> struct Number { static constexpr int value = N; };
 
 // Results y [m, rows] of type T, one block per weight, one after the other.
 template <class T> struct Floats {
@@ -28,7 +25,7 @@ template <class T> struct Floats {
     void many(const Weight& weight, int64_t row, int64_t out, int count, F sums) const {
         const T* bias = static_cast<const T*>(weight.bias);
         T* to = y + row * weight.rows + out;
-        if (bias) sums = add(sums, load(bias + out, count));
+        if (bias) sums += load(bias + out, count);
         if (count >= LANES) store(to, sums);
         else store(to, sums, count);
     }
@@ -48,9 +45,8 @@ template <class T> struct Scaled {
     void many(const Weight& weight, int64_t row, int64_t out, int count, F sums) const {
         const float* bias = static_cast<const float*>(weight.bias);
         T* to = y + row * weight.rows + out;
-        F value = mul(from_integers(sums), set1(scales[row]));
-        value = mul(value, load(weight.scales + out, count));
-        if (bias) value = add(value, load(bias + out, count));
+        F value = from_integers(sums) * scales[row] * load(weight.scales + out, count);
+        if (bias) value += load(bias + out, count);
         if (count >= LANES) store(to, value);
         else store(to, value, count);
     }

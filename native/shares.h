@@ -1,4 +1,4 @@
-// Several weights as one list of panels of rows.
+// Several weights as one list of shares: up to so many rows of one of them.
 #pragma once
 
 #include "threads.h"
@@ -6,9 +6,9 @@
 
 namespace enfold {
 
-// work(weight, first row, rows, rows of the weights before) for panels of up to `height` rows.
+// work(weight, first row, rows, rows of the weights before) for shares of up to `height` rows.
 template <class Work>
-void panels(const Weight* weights, int count, int64_t height, int threads, const Work& work) {
+void shares(const Weight* weights, int count, int64_t height, int threads, const Work& work) {
     int64_t total = 0;
     for (int i = 0; i < count; i++) total += (weights[i].rows + height - 1) / height;
     parallel(total, 1, threads, [&](int64_t begin, int64_t end) {
