@@ -15,6 +15,7 @@ from tests.families.pairs import Pair, fresh
 MODELS = {
     "llama": ("llama", "ForCausalLM", ["q_proj", "v_proj"]),
     "qwen2": ("qwen2", "ForCausalLM", ["q_proj", "down_proj"]),
+    "mixtral": ("mixtral", "ForCausalLM", ["q_proj", "w1", "w2", "w3", "gate"]),
     "gpt2": ("gpt2", "LMHeadModel", ["c_attn", "mlp.c_proj"]),
     "bert": ("bert", "ForMaskedLM", ["query", "value", "intermediate.dense"]),
     "t5": ("t5", "ForConditionalGeneration", ["q", "v", "wo"]),

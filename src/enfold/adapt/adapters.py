@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from enfold.adapt.config import LayerConfig, PeftConfig, PeftType
 from enfold.adapt.kept import Kept, find_kept
 from enfold.adapt.layer import Adapted
+from enfold.adapt.parameters import find_parameters
 from enfold.adapt.prompts.run import Prompt, make_tokens
 from enfold.adapt.registry import get_method
 from enfold.adapt.rows import Rows
+from enfold.adapt.stacked import AdaptedParameter, nested
 from enfold.adapt.targets import find_targets, place
 from enfold.errors import InputError, nearest
 from enfold.nn.quantized import QuantizedLinear
@@ -70,8 +72,10 @@ class Adapters:
             raise InputError("LoRA and AdaLoRA on one model: their parts have the same names. Do: "
                              "delete_adapter the one before adding the other")
         method, whole = get_method(config.peft_type), getattr(config, "modules_to_save", None)
-        found = (find_targets(self.model, config, method, strict=strict)
-                 if isinstance(config, LayerConfig) else {})
+        layered = isinstance(config, LayerConfig)
+        stacks = find_parameters(self.model, config) if layered else {}
+        found = (find_targets(self.model, config, method, strict=strict)  # type: ignore[arg-type]
+                 if layered and not (stacks and not config.target_modules) else {})  # type: ignore[attr-defined]
         kept = find_kept(self.model, whole or [], frozenset(optional))
         if config.is_prompt_learning:
             self.prompts[name] = make_tokens(self.model, config, method.tokens)
@@ -81,6 +85,10 @@ class Adapters:
         for path, module in found.items():
             layer = self._layer(path, module)
             layer.deltas[name] = method.build(layer, name, config, path)  # type: ignore[misc]
+        for path, parameters in stacks.items():
+            for layer in self._stacks(path, parameters):
+                layer.deltas[name] = method.stacked(layer, name, config,  # type: ignore[misc]
+                                                    f"{path}.{layer.parameter}")
         for path, module in kept.items():
             self._kept(path, module).add(name)
         self._train(name, False)
@@ -90,6 +98,13 @@ class Adapters:
             self.layers[path] = module if isinstance(module, Adapted) else Adapted(module, self)
             place(self.model, path, self.layers[path])
         return self.layers[path]
+
+    def _stacks(self, path: str, parameters: list[str]) -> list[AdaptedParameter]:
+        """The layers of a module's parameters, the inner ones first."""
+        made = nested(self, path, self.model.get_submodule(path), parameters,
+                      lambda outer: place(self.model, path, outer))
+        self.layers |= made
+        return list(made.values())
 
     def _kept(self, path: str, module: nn.Module) -> Kept:
         if path not in self.kept:

@@ -16,8 +16,9 @@ from enfold.adapt.config import LayerConfig, PeftType, configuration
 from enfold.adapt.layer import Adapted, Delta
 from enfold.adapt.lora.delta import wide
 from enfold.adapt.registry import METHODS, Method
-from enfold.adapt.targets import candidates, fits, usual
+from enfold.adapt.targets import called, candidates, fits, usual
 from enfold.errors import ConfigError
+from enfold.weights.face import PublicFace
 
 SMALL = 1e-8  # what is divided by when an adapter is taken out of a weight
 
@@ -83,7 +84,10 @@ def feeds_forward(layer: Adapted, config: IA3Config, path: str) -> bool:
     """Whether the inputs of a layer are scaled."""
     if config.feedforward_modules is None:
         model = layer.adapters.model
-        config.feedforward_modules = usual(model, dict(candidates(model)), DOWN, "IA3Config")
+        layers = dict(candidates(model))
+        config.feedforward_modules = (  # a mixture of experts has none
+            called(model, layers, DOWN.defaults) if isinstance(model, PublicFace)
+            else usual(model, layers, DOWN, "IA3Config"))
     wanted = config.feedforward_modules
     if isinstance(wanted, str):
         return bool(re.fullmatch(wanted, path))

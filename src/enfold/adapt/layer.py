@@ -63,7 +63,7 @@ class Delta:
         if part not in parts:
             kind: type[Any] = (nn.ModuleDict if isinstance(value, nn.Module) else
                                nn.ParameterDict if isinstance(value, nn.Parameter) else Buffers)
-            self.layer.add_module(part, kind())
+            parts[part] = kind()
         parts[part][self.name] = value
 
     def parts(self) -> Iterator[tuple[str, nn.Module | Tensor]]:

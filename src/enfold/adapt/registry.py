@@ -29,7 +29,8 @@ class Method:
     """A method.
 
     build: None for methods on the inputs, which have `tokens` instead, the class of their virtual
-    tokens.  defaults: the ends of our names of the layers it acts on when target_modules is None.
+    tokens.  stacked: builds a `Delta` for a parameter, where the method has target_parameters.
+    defaults: the ends of our names of the layers it acts on when target_modules is None.
     layers: the kinds of layers it can act on.  shared: makes what all its layers share, part ->
     tensor, of the configuration and the layers; saves_shared: whether that is in the file.
     penalty: what its layers add to the loss in training.  after_step(config, deltas, step): what is
@@ -39,6 +40,7 @@ class Method:
 
     config: type[PeftConfig]
     build: Build | None = None
+    stacked: Build | None = None
     defaults: tuple[str, ...] = ("attn.q", "attn.v", "attn.qkv", "cross.q", "cross.v")
     layers: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding)
     tokens: Any = None

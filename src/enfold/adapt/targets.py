@@ -42,11 +42,7 @@ def find_targets(model: nn.Module, config: LayerConfig, method: Method, *, stric
         found, missing = _fitting(model, layers, wanted)
     if missing and (strict or not found):
         raise _unmatched(title, field, missing, layers)
-    found = [path for path in found if not _left_out(path, config)]
-    found = _in_layers(found, config)
-    if not found:
-        raise InputError(f"{title}: exclude_modules, modules_to_save and layers_to_transform leave "
-                         f"no layer of {field}={wanted!r}. Do: correct them")
+    found = narrowed(found, config, field)
     for path in found:
         if not isinstance(_base(layers[path]), method.layers):
             kinds = ", ".join(kind.__name__ for kind in method.layers)
@@ -54,6 +50,16 @@ def find_targets(model: nn.Module, config: LayerConfig, method: Method, *, stric
                              f"expected one of {kinds}. Do: name layers inside it, for example by "
                              "'all-linear'")
     return {path: layers[path] for path in found}
+
+
+def narrowed(paths: list[str], config: LayerConfig, field: str) -> list[str]:
+    """Those that exclude_modules, modules_to_save and layers_to_transform leave."""
+    found = _in_layers([path for path in paths if not _left_out(path, config)], config)
+    if not found:
+        raise InputError(f"{type(config).__name__}: exclude_modules, modules_to_save and "
+                         f"layers_to_transform leave no layer of {field}="
+                         f"{getattr(config, field)!r}. Do: correct them")
+    return found
 
 
 def candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -87,15 +93,20 @@ def linears(model: nn.Module, layers: dict[str, nn.Module]) -> list[str]:
 
 def usual(model: nn.Module, layers: dict[str, nn.Module], method: Method, title: str) -> set[str]:
     """The method's usual targets, as ends of their names."""
-    if isinstance(model, PublicFace):
-        found = [path for path in layers if any(fits(_ours(model, path), end)
-                                                for end in method.defaults)]
-        if found:
-            return {_ending(path, found, layers) for path in found}
+    if found := called(model, layers, method.defaults):
+        return found
     linear = {path.rpartition(".")[2] for path in linears(model, layers)}
     raise InputError(f"{title}: target_modules is None, and there are no usual ones for a "
                      f"{type(model).__name__}. Do: give the layers to adapt; it has "
                      f"{', '.join(sorted(linear)) or 'no linear layers'}")
+
+
+def called(model: nn.Module, layers: dict[str, nn.Module], ours: Collection[str]) -> set[str]:
+    """The ends of the names of layers that we call by such ends."""
+    if not isinstance(model, PublicFace):
+        return set()
+    found = [path for path in layers if any(fits(_ours(model, path), end) for end in ours)]
+    return {_ending(path, found, layers) for path in found}
 
 
 def place(model: nn.Module, path: str, module: nn.Module) -> None:

@@ -171,7 +171,8 @@ def _check(adapters: Adapters, names: Sequence[str], weights: Sequence[float],
     for name in names:
         adapters.check(name)
         config = adapters.configs[name]
-        if not isinstance(config, LoraConfig) or config.use_dora or config.lora_bias:
+        if not isinstance(config, LoraConfig) or config.use_dora or config.lora_bias \
+                or config.target_parameters:
             raise NotImplementedError(f"{function}: {name!r} is not a plain LoRA adapter. Do: "
                                       "merge the adapters one after the other")
     for path, keeper in adapters.kept.items():

@@ -13,9 +13,12 @@ from enfold import adapt
 from tests.adapt.tuned import MODELS, Tuned, shake
 from tests.families.pairs import Pair, fresh
 
-KINDS = {name: MODELS[name][:2] for name in ("llama", "gpt2", "bert", "t5")} | {
+KINDS = {name: MODELS[name][:2] for name in ("llama", "gpt2", "bert", "t5", "mixtral")} | {
     "classifier": ("bert", "ForSequenceClassification")}
-TASKS = {"llama": "CAUSAL_LM", "gpt2": "CAUSAL_LM", "t5": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
+TASKS = {"llama": "CAUSAL_LM", "gpt2": "CAUSAL_LM", "mixtral": "CAUSAL_LM", "t5": "SEQ_2_SEQ_LM",
+         "classifier": "SEQ_CLS"}
+TARGETS = {name: made[2] for name, made in MODELS.items()} | {"mixtral": ["q_proj", "o_proj"]}
+EVERY = ("llama", "gpt2", "bert", "t5", "mixtral")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Case:
 
     method: str
     options: dict[str, Any] = field(default_factory=dict)
-    models: tuple[str, ...] = ("llama", "gpt2", "bert", "t5")
+    models: tuple[str, ...] = EVERY
     targets: dict[str, list[str]] = field(default_factory=dict)
     merges: bool = True
 
@@ -34,7 +37,7 @@ class Case:
         if self.method.startswith(("P", "Ada")):  # whose effect in peft takes the task's class
             values["task_type"] = TASKS[model]
         if not self.method.startswith("P"):
-            values.setdefault("target_modules", self.targets.get(model, MODELS[model][2]))
+            values.setdefault("target_modules", self.targets.get(model, TARGETS[model]))
         return getattr(library, self.method)(**values)
 
     def build(self, model: str, folder: Path) -> Tuned:
@@ -60,13 +63,14 @@ def inputs_of(made: Tuned) -> dict[str, Any]:
 
 
 IA3 = {"llama": ["k_proj", "v_proj", "down_proj"], "gpt2": ["c_attn", "mlp.c_proj"],
-       "bert": ["key", "value", "output.dense"], "t5": ["k", "v", "wo"]}
+       "bert": ["key", "value", "output.dense"], "t5": ["k", "v", "wo"],
+       "mixtral": ["k_proj", "v_proj"]}
 FEEDS = {"llama": ["down_proj"], "gpt2": ["mlp.c_proj"], "bert": ["output.dense"], "t5": ["wo"]}
-UNFUSED = ("llama", "bert", "t5")  # peft's act on no Conv1D
-TOKENS, INPUTS = {"num_virtual_tokens": 3}, ("llama", "gpt2", "t5", "classifier")
+UNFUSED = ("llama", "bert", "t5", "mixtral")  # peft's act on no Conv1D
+TOKENS, INPUTS = {"num_virtual_tokens": 3}, ("llama", "gpt2", "t5", "mixtral", "classifier")
 CASES = {
     "ia3": Case("IA3Config", {"feedforward_modules": []}, targets=IA3),
-    "ia3-usual": Case("IA3Config", {"target_modules": None}, ("llama", "gpt2", "t5")),
+    "ia3-usual": Case("IA3Config", {"target_modules": None}, ("llama", "gpt2", "t5", "mixtral")),
     **{f"ia3-{name}": Case("IA3Config", {"feedforward_modules": FEEDS[name]}, (name,), IA3)
        for name in FEEDS},
     "loha": Case("LoHaConfig", {"r": 3}, UNFUSED),
@@ -80,7 +84,7 @@ CASES = {
     "vera-unsaved": Case("VeraConfig", {"r": 6, "save_projection": False, "bias": "vera_only",
                                         "projection_prng_key": 7}, ("bert",)),
     "adalora": Case("AdaLoraConfig", {"init_r": 4, "target_r": 2, "total_step": 10},
-                    ("llama", "gpt2", "t5")),
+                    ("llama", "gpt2", "t5", "mixtral")),
     "oft": Case("OFTConfig", {"oft_block_size": 8}, UNFUSED),
     "oft-r": Case("OFTConfig", {"r": 5, "oft_block_size": 0, "use_cayley_neumann": False},
                   ("llama",)),

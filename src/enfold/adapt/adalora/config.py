@@ -39,7 +39,7 @@ class AdaLoraConfig(LoraConfig):
     METHOD: ClassVar[PeftType | None] = PeftType.ADALORA
     NOT_BUILT: ClassVar[Mapping[str, str]] = {
         **LoraConfig.NOT_BUILT, "use_dora": PLAIN, "use_rslora": PLAIN, "lora_bias": PLAIN,
-        "loftq_config": PLAIN, "alpha_pattern": PLAIN}
+        "loftq_config": PLAIN, "alpha_pattern": PLAIN, "target_parameters": PLAIN}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -29,8 +29,9 @@ class LoraConfig(LayerConfig):
     what else is trained.  init_lora_weights: True (A random, B zero), "gaussian", "pissa",
     "pissa_niter_16", "olora", "loftq", "orthogonal", False (both random).  rank_pattern and
     alpha_pattern: r and lora_alpha for layers by a regular expression for the end of their name.
-    use_dora: https://arxiv.org/abs/2402.09353.  lora_bias: a bias on B.  fan_in_fan_out is read
-    off the layer and has no effect.
+    target_parameters: names or ends of names of stacked experts (`experts.gate_up_proj`) and of
+    routers (`mlp.gate.weight`).  use_dora: https://arxiv.org/abs/2402.09353.  lora_bias: a bias on
+    B.  fan_in_fan_out is read off the layer and has no effect.
     """
 
     r: int = 8
@@ -72,7 +73,6 @@ class LoraConfig(LayerConfig):
         "velora_config": "leave it out", "alora_invocation_tokens": "leave it out",
         "use_qalora": "leave it out", "monteclora_config": "leave it out",
         "layer_replication": "build the deeper model and save it as a base",
-        "target_parameters": "name linear layers in target_modules",
         "use_bdlora": "leave it out", "arrow_config": "use add_weighted_adapter or adapter_names",
         "kasa_config": "use use_dora or leave it out",
         "ensure_weight_tying": "adapt one of the tied layers",

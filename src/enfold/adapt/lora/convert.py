@@ -21,7 +21,7 @@ from enfold.errors import CheckpointError, InputError
 def from_original(config: Any, tensors: Mapping[str, Tensor], start: Mapping[str, Tensor],
                   source: str) -> tuple[LoraConfig, dict[str, Tensor]]:
     """(configuration, tensors) of the adapter for the original base; `start` is how it began."""
-    if not isinstance(config, LoraConfig) or config.use_dora:
+    if not isinstance(config, LoraConfig) or config.use_dora or config.target_parameters:
         raise InputError("path_initial_model_for_weight_conversion is for LoRA that starts from "
                          f"the base weights, got {type(config).__name__}. Do: leave it out")
     made = {}

@@ -135,4 +135,11 @@ def wide(layer: Adapted) -> dict[str, Any]:
     return {"device": layer.anchor.device, "dtype": torch.promote_types(layer.dtype, FULL)}
 
 
-METHODS[PeftType.LORA] = Method(LoraConfig, lora)
+def stacked(layer: Adapted, name: str, config: LoraConfig, path: str) -> Lora:
+    """LoRA for a parameter."""
+    from enfold.adapt.lora.stacked import StackedLora
+
+    return StackedLora(layer, name, config, path)
+
+
+METHODS[PeftType.LORA] = Method(LoraConfig, lora, stacked)
