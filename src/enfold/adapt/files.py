@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from enfold.adapt.adapters import Adapters
+from enfold.adapt.lora.old import as_stacks
 from enfold.adapt.prompts.files import virtual_entries, virtual_given
 from enfold.adapt.registry import get_method
 from enfold.errors import CheckpointError, FileMissing, nearest
@@ -71,7 +72,7 @@ def _own(adapters: Adapters, name: str) -> Iterator[tuple[str, str, Tensor]]:
 
 def load_state(adapters: Adapters, name: str, tensors: Mapping[str, Tensor], source: str) -> None:
     """Copy the tensors of a file into an adapter; raises unless they fit."""
-    tensors = virtual_given(adapters, name, tensors, source)
+    tensors = virtual_given(adapters, name, as_stacks(adapters, tensors, PREFIX), source)
     places = adapter_state(adapters, name)
     own = {id(tensor) for other in adapters.configs for _, _, tensor in _own(adapters, other)}
     base = {f"{PREFIX}{path}": tensor for path, tensor in adapters.model.state_dict(

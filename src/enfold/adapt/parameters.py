@@ -89,15 +89,15 @@ def _settle(model: nn.Module, config: Any) -> None:
     today, wanted = _today(model), config.target_modules
     if not today or not wanted:
         return
-    olds = _from_pattern(model, wanted, config, today) if isinstance(wanted, str) else {
-        target: old for target in wanted if (old := _old(target, today)) is not None}
-    if not olds:
-        return
-    if not isinstance(wanted, str):
-        config.target_modules = set(wanted) - set(olds)
-    _check_whole(set(olds.values()), today, config)
-    named = {today[old] for old in olds.values()}
-    config.target_parameters = sorted({*(config.target_parameters or ()), *named})
+    if isinstance(wanted, str):
+        olds, named = _from_pattern(model, wanted, config, today)
+    else:
+        targets = {target: old for target in wanted if (old := _old(target, today)) is not None}
+        olds, named = set(targets.values()), {today[old] for old in targets.values()}
+        config.target_modules = set(wanted) - set(targets)
+    if olds:
+        _check_whole(olds, today, config)
+        config.target_parameters = sorted({*(config.target_parameters or ()), *named})
 
 
 def _today(model: nn.Module) -> dict[str, str]:
@@ -120,21 +120,26 @@ def _old(target: str, today: Mapping[str, str]) -> str | None:
 
 
 def _from_pattern(model: nn.Module, wanted: str, config: Any,
-                  today: Mapping[str, str]) -> dict[str, str]:
-    """Old name -> itself, of those that a regular expression or "all-linear" means; with them, the
-    configuration gets the linear layers by their names."""
+                  today: Mapping[str, str]) -> tuple[set[str], set[str]]:
+    """(old names, names of parameters) that a regular expression or "all-linear" means; with them
+    the configuration gets the linear layers by name."""
     layers = dict(candidates(model))
     if wanted.lower() == ALL_LINEAR:
         config.target_modules = {path.rpartition(".")[2] for path in linears(model, layers)}
-        return {old: old for old in today}
-    homes = {name.rpartition(".")[0] for name, _ in _parameters(model)}
-    found = {old: old for old in today for home in homes
-             if re.fullmatch(wanted, f"{home}.{old}") or (re.fullmatch(wanted, home)
-             and fits(home, old))}
-    if found:
+        return set(today), set(today.values())
+    olds, named = set(), set()
+    for old, new in today.items():
+        homes = {path: name for name, path in _parameters(model) if fits(name, new)}
+        found = {name for path, name in homes.items()
+                 if re.fullmatch(wanted, f"{path}.{old}")
+                 or (fits(path, old) and re.fullmatch(wanted, path))}
+        if found:
+            olds.add(old)
+            named |= {new} if len(found) == len(homes) else found
+    if olds:
         config.target_modules = {path for path, module in layers.items()
-                                 if re.fullmatch(wanted, path) and isinstance(module, nn.Linear)}
-    return found
+                                 if isinstance(module, nn.Linear) and re.fullmatch(wanted, path)}
+    return olds, named
 
 
 def _check_whole(olds: set[str], today: Mapping[str, str], config: Any) -> None:
