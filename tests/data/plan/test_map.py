@@ -102,6 +102,8 @@ MAPS = {
     "numbers of tokens": {"function": lambda b: {"input_ids": b["tokens"]}, "batched": True},
     "nothing": {"function": None},
     "sometimes None": {"function": lambda row: {"o": None if row["n"] % 2 else row["n"]}},
+    "None where nothing is nullable": {"function": lambda row: {"o": row["maybe"]},
+                                       "disable_nullable": True},
 }
 
 

@@ -1,3 +1,4 @@
+import gzip
 import sqlite3
 from contextlib import closing
 
@@ -46,6 +47,38 @@ def test_in_files(make, tmp_path):
     assert pq.read_table(tmp_path / "a.parquet").to_pylist() == ROWS
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
         assert make().to_sql("rows", connection) == 5
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2300])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 700}, {"header": False}],
+                         ids=["default", "batches", "no header"])
+def test_files_written_in_blocks_are_as_those_of_all_rows(rows, options, tmp_path):
+    stream, whole = tabled(2, rows), tabled(2, rows)._dataset()
+    assert stream.to_csv(tmp_path / "a.csv.gz", **options) == whole.to_csv(
+        tmp_path / "b.csv.gz", **options)
+    texts = [gzip.decompress((tmp_path / name).read_bytes()) for name in ("a.csv.gz", "b.csv.gz")]
+    assert texts[0] == texts[1]
+    options = {key: value for key, value in options.items() if key != "header"}
+    assert stream.to_json(tmp_path / "a.jsonl", **options) == whole.to_json(
+        tmp_path / "b.jsonl", **options)
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        assert stream.to_sql("rows", connection, **options) == rows
+        assert len(pandas.read_sql("select * from rows", connection)) == rows
+
+
+def test_blocks_are_written_as_they_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(IterableDataset, "_dataset", None)  # all rows
+    stream = tabled(2, 2300)
+    stream.to_csv(tmp_path / "a.csv")
+    stream.to_json(tmp_path / "a.jsonl")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        stream.to_sql("rows", connection)
+
+
+def test_one_document_of_json_is_not_made_of_blocks(tmp_path):
+    tabled(2, 2300).to_json(tmp_path / "a.json", lines=False)
+    assert len(pandas.read_json(tmp_path / "a.json")) == 2300
 
 
 def test_parquet_is_written_a_row_group_at_a_time(tmp_path, monkeypatch):

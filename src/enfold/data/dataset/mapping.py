@@ -50,12 +50,13 @@ class Functions(Rows):
         number of rows.  input_columns: passed as arguments instead of the row.  features: of what
         comes out; by default what the first batch shows.  on_mixed_types: "use_json" stores new
         values of several types as Json; None raises for them.  num_proc: processes.
+        disable_nullable: changes nothing that can be seen, as in `datasets`.
 
         The first batch is run now, the rest when something reads it (`print(ds.plan)`); lazy=False
         runs everything now.  A result of data in files is cached under the digest of the function
         and all that it holds on to; new_fingerprint replaces that digest.
         """
-        _checked_options("map", num_proc, batch_size, disable_nullable)
+        _checked_options("map", num_proc, batch_size)
         _checked_names("map", cache_file_name, suffix_template)
         function = function if function is not None else _same
         if new_fingerprint is not None:
@@ -100,7 +101,7 @@ class Functions(Rows):
         if self._indexes:
             raise DataError("filter: the dataset has search indexes, which would no longer fit. "
                             "Do: drop_index() first, and add it again after")
-        _checked_options("filter", num_proc, batch_size, False)
+        _checked_options("filter", num_proc, batch_size)
         _checked_names("filter", cache_file_name, suffix_template)
         settings = Settings(num_proc, desc, keep_in_memory, load_from_cache_file is not False,
                             "filter")
@@ -151,16 +152,13 @@ class Functions(Rows):
         return dataset._with(node, dataset._node.fingerprint)
 
 
-def _checked_options(what: str, num_proc: int | None, batch_size: Any, not_null: bool) -> None:
+def _checked_options(what: str, num_proc: int | None, batch_size: Any) -> None:
     if num_proc is not None and num_proc < 0:
         raise DataError(f"{what}: num_proc must be > 0, got {num_proc}. Expected a number of "
                         "processes, or None")
     if batch_size is not None and not isinstance(batch_size, int):
         raise DataError(f"{what}: batch_size={batch_size!r}. Expected a number of rows, or None "
                         "for all")
-    if not_null:
-        raise NotImplementedError(f"{what}: disable_nullable=True is not done here. Do: leave it "
-                                  "out")
 
 
 def _checked_names(what: str, cache_file_name: str | None, suffix_template: str | None) -> None:

@@ -139,8 +139,10 @@ class Rows(Columns):
                         writer_batch_size: int | None = 1000, features: Any = None,
                         disable_nullable: bool = False, num_proc: int | None = None,
                         new_fingerprint: str | None = None) -> Self:
-        """The rows written in the order that they have now, so that they are read without jumps."""
-        _not_nullable("flatten_indices", disable_nullable)
+        """The rows written in the order that they have now, so that they are read without jumps.
+
+        disable_nullable: no difference can be seen, as in `datasets`; None stays None.
+        """
         other = self._with(flattened(self._node, keep_in_memory, cache_file_name), new_fingerprint)
         return other.cast(features) if features is not None else other
 
@@ -201,10 +203,3 @@ def _sorted(table: pa.Table, keys: list[tuple[str, str]], nulls: str) -> np.ndar
         placed: Any = [(*key, nulls) for key in keys]
         return np.asarray(pc.sort_indices(table, sort_keys=placed))
     return np.asarray(pc.sort_indices(table, sort_keys=keys, null_placement=nulls))
-
-
-def _not_nullable(what: str, disable_nullable: bool) -> None:
-    if disable_nullable:
-        raise NotImplementedError(f"{what}: disable_nullable=True writes columns that Arrow calls "
-                                  "not nullable, which nothing here does. Do: leave it out, and "
-                                  "check for None where it matters")

@@ -51,14 +51,15 @@ def send(link: socket.socket, kind: bytes, number: int = 0,
 def receive(link: socket.socket) -> Frame | None:
     """Read a frame; None where the other side is gone, also in the middle of one."""
     try:
-        kind, number, count = HEAD.unpack(_exactly(link, HEAD.size))
-        lengths = [_LENGTH.unpack(_exactly(link, _LENGTH.size))[0] for _ in range(count)]
-        return Frame(kind, number, [_exactly(link, length) for length in lengths])
+        kind, number, count = HEAD.unpack(exactly(link, HEAD.size))
+        lengths = [_LENGTH.unpack(exactly(link, _LENGTH.size))[0] for _ in range(count)]
+        return Frame(kind, number, [exactly(link, length) for length in lengths])
     except (EOFError, ConnectionError):
         return None
 
 
-def _exactly(link: socket.socket, size: int) -> bytearray:
+def exactly(link: socket.socket, size: int) -> bytearray:
+    """The next bytes.  Raises EOFError where the other side is gone."""
     read = bytearray(size)
     view = memoryview(read)
     while view:

@@ -28,6 +28,8 @@ import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from enfold.data.executor.frames import exactly
+
 LENGTH, NUMBER = struct.Struct("<Q"), struct.Struct("<q")
 IDLE = 300.0  # seconds without workers after which it ends
 DESCRIPTORS = 5
@@ -124,13 +126,10 @@ def _received(channel: socket.socket) -> Request | None:
     head, descriptors, _, _ = socket.recv_fds(channel, LENGTH.size, DESCRIPTORS)
     if len(head) < LENGTH.size:
         return None
-    content = bytearray(LENGTH.unpack(head)[0])
-    view = memoryview(content)
-    while view:
-        got = channel.recv_into(view)
-        if not got:
-            return None
-        view = view[got:]
+    try:
+        content = exactly(channel, LENGTH.unpack(head)[0])
+    except (EOFError, ConnectionError):
+        return None
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     link, life, out, err, status = descriptors

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from enfold.data.formatting.pandas_formatter import to_pandas
-from enfold.data.io.ordered import processes, rows_per_batch, write_ordered
+from enfold.data.io.ordered import processes, rows_per_batch, write_blocks, write_ordered
 from enfold.data.io.target import Target, is_path, opened
 
 
@@ -35,10 +35,7 @@ def write_csv(dataset: Any, target: Target, batch_size: int | None = None,
     compression: "infer" (default) goes by the extension, ".csv.gz"; None leaves it out.
     """
     count, size = processes(num_proc), rows_per_batch(batch_size)
-    compression = options.pop("compression", "infer" if is_path(target) else None)
-    options.pop("path_or_buf", None)
-    render = CsvText({"index": False, **options}, options.pop("header", True))
-    render.options.pop("header", None)
+    render, compression = _asked(target, options)
     frame = dataset._frame  # run here what is left to run: its errors are not the file's
     with opened(target, storage_options, compression) as file:
         if not frame.num_rows:
@@ -46,3 +43,19 @@ def write_csv(dataset: Any, target: Target, batch_size: int | None = None,
             file.write(text)
             return len(text)
         return write_ordered(dataset, file, render, size, count, "CSV")
+
+
+def write_csv_blocks(tables: Iterable[pa.Table], empty: pa.Table, target: Target,
+                     storage_options: Mapping[str, Any] | None = None, **options: Any) -> int:
+    """The same of tables that come one by one; `empty` has their columns."""
+    render, compression = _asked(target, options)
+    with opened(target, storage_options, compression) as file:
+        return write_blocks(tables, file, render, empty)
+
+
+def _asked(target: Target, options: dict[str, Any]) -> tuple[CsvText, str | None]:
+    """How batches become text, and how that is compressed."""
+    compression = options.pop("compression", "infer" if is_path(target) else None)
+    options.pop("path_or_buf", None)
+    header = options.pop("header", True)
+    return CsvText({"index": False, **options}, header), compression

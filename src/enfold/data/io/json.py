@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from enfold.data.features import Features
 from enfold.data.formatting.pandas_formatter import to_pandas
 from enfold.data.io.frames import with_json_decoded
-from enfold.data.io.ordered import processes, rows_per_batch, write_ordered
+from enfold.data.io.ordered import processes, rows_per_batch, write_blocks, write_ordered
 from enfold.data.io.target import Target, is_path, opened
 
 _COMPRESSIONS = (None, "infer", "gzip", "bz2", "xz", "zstd")
@@ -39,13 +39,8 @@ def write_json(dataset: Any, target: Target, batch_size: int | None = None,
     compression: "infer" (default) goes by the extension, ".jsonl.gz".
     """
     count = processes(num_proc)
-    options.pop("path_or_buf", None)
-    orient = options.pop("orient", "records")
-    lines = options.pop("lines", orient == "records")
-    if orient in ("split", "table"):
-        options.setdefault("index", False)
-    compression = options.pop("compression", "infer" if is_path(target) else None)
-    _check_compression(compression, is_path(target))
+    render, compression = _asked(dataset.features, target, options)
+    lines = render.options["lines"]
     frame = dataset._frame  # run here what is left to run: its errors are not the file's
     rows = frame.num_rows
     size = rows_per_batch(batch_size) if lines or batch_size else max(rows, 1)
@@ -54,13 +49,38 @@ def write_json(dataset: Any, target: Target, batch_size: int | None = None,
                                   f"{size} of {rows} rows would make several. Output JSON will not "
                                   "be formatted correctly when lines = False and batch_size < "
                                   "number of rows in the dataset. Do: leave out batch_size")
-    render = JsonText(dataset.features, {"orient": orient, "lines": lines, **options})
     with opened(target, storage_options, compression) as file:
         if not rows and not lines:
             text = render(frame.slice(0, 0), first=True)
             file.write(text)
             return len(text)
         return write_ordered(dataset, file, render, size, count, "json")
+
+
+def write_json_lines(tables: Iterable[pa.Table], features: Features, target: Target,
+                     storage_options: Mapping[str, Any] | None = None, **options: Any) -> int:
+    """The same of tables that come one by one, as JSON Lines."""
+    render, compression = _asked(features, target, options)
+    with opened(target, storage_options, compression) as file:
+        return write_blocks(tables, file, render)
+
+
+def of_lines(options: Mapping[str, Any]) -> bool:
+    """Whether these options are of JSON Lines."""
+    return bool(options.get("lines", options.get("orient", "records") == "records"))
+
+
+def _asked(features: Features, target: Target,
+           options: dict[str, Any]) -> tuple[JsonText, str | None]:
+    """How batches become text, and how that is compressed."""
+    options.pop("path_or_buf", None)
+    lines, orient = of_lines(options), options.pop("orient", "records")
+    options.pop("lines", None)
+    if orient in ("split", "table"):
+        options.setdefault("index", False)
+    compression = options.pop("compression", "infer" if is_path(target) else None)
+    _check_compression(compression, is_path(target))
+    return JsonText(features, {"orient": orient, "lines": lines, **options}), compression
 
 
 def _check_compression(compression: str | None, path: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
@@ -51,6 +51,21 @@ def rows_per_batch(batch_size: int | None) -> int:
 def stretches(rows: int, size: int) -> list[Stretch]:
     """Rows in parts of `size`."""
     return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def write_blocks(tables: Iterable[pa.Table], file: IO[bytes], render: Render,
+                 empty: pa.Table | None = None) -> int:
+    """Write the bytes of tables as they come, of `empty` if none does; returns how many bytes."""
+    written, first = 0, True
+    for table in tables:
+        written += _put(file, render(table, first=first))
+        first = False
+    return _put(file, render(empty, first=True)) if first and empty is not None else written
+
+
+def _put(file: IO[bytes], text: bytes) -> int:
+    file.write(text)
+    return len(text)
 
 
 def write_ordered(dataset: Any, file: IO[bytes], render: Render, size: int, num_proc: int,

@@ -28,8 +28,7 @@ class Exported(Created):
         from enfold.data.dataset import Dataset
         if table is None:
             tables = list(self._tables(None))
-            empty = self._info.features.arrow_schema.empty_table() if self._info.features else {}
-            table = joined(tables) if tables else pa.table(empty)
+            table = joined(tables) if tables else self._empty()
         return Dataset(table, info=self._info.copy() if self._info.features else None)
 
     def _exported(self, method: str, batch_size: int | None, batched: bool, **options: Any) -> Any:
@@ -58,12 +57,28 @@ class Exported(Created):
 
     def to_csv(self, path_or_buf: Any, batch_size: int | None = None,
                storage_options: dict[str, Any] | None = None, **to_csv_kwargs: Any) -> int:
-        """Write a CSV file; returns the bytes written."""
-        return self._written("to_csv", path_or_buf, batch_size, storage_options, to_csv_kwargs)
+        """Write a CSV file; returns the bytes written.
+
+        Where the features are known, `batch_size` rows are in memory at a time, else all.
+        """
+        if self._info.features is None:
+            return self._written("to_csv", path_or_buf, batch_size, storage_options, to_csv_kwargs)
+        from enfold.data.io.csv import write_csv_blocks
+
+        return write_csv_blocks(self._blocks(batch_size), self._empty(), path_or_buf,
+                                storage_options, **to_csv_kwargs)
 
     def to_json(self, path_or_buf: Any, batch_size: int | None = None,
                 storage_options: dict[str, Any] | None = None, **to_json_kwargs: Any) -> int:
-        """Write a JSON Lines file, or JSON with lines=False; returns the bytes written."""
+        """Write a JSON Lines file, or JSON with lines=False; returns the bytes written.
+
+        Of lines, where the features are known, `batch_size` rows are in memory at a time, else all.
+        """
+        from enfold.data.io.json import of_lines, write_json_lines
+
+        if (features := self._info.features) is not None and of_lines(to_json_kwargs):
+            return write_json_lines(self._blocks(batch_size), features, path_or_buf,
+                                    storage_options, **to_json_kwargs)
         return self._written("to_json", path_or_buf, batch_size, storage_options, to_json_kwargs)
 
     def to_parquet(self, path_or_buf: Any, batch_size: int | None = None,
@@ -89,6 +104,15 @@ class Exported(Created):
                 writer.add(table)
         return writer.nbytes
 
+    def _blocks(self, batch_size: int | None) -> Iterator[pa.Table]:
+        from enfold.data.io.ordered import rows_per_batch
+
+        return self._tables(rows_per_batch(batch_size))
+
+    def _empty(self) -> pa.Table:
+        features = self._info.features
+        return features.arrow_schema.empty_table() if features else pa.table({})
+
     def _groups(self) -> Iterator[pa.Table]:
         """The rows in tables of about GROUP bytes."""
         parts: list[pa.Table] = []
@@ -107,5 +131,13 @@ class Exported(Created):
 
     def to_sql(self, name: str, con: Any, batch_size: int | None = None,
                **sql_writer_kwargs: Any) -> int:
-        """Write a table of a database; returns the number of rows."""
+        """Write a table of a database; returns the number of rows.
+
+        Where the features are known, `batch_size` rows are in memory at a time, else all.
+        """
+        if self._info.features is not None:
+            from enfold.data.io.sql import write_sql_blocks
+
+            return write_sql_blocks(self._blocks(batch_size), self._empty(), name, con,
+                                    **sql_writer_kwargs)
         return int(self._dataset().to_sql(name, con, batch_size=batch_size, **sql_writer_kwargs))
