@@ -23,12 +23,12 @@ class Gathered(Checkpoint):
 
     def __init__(self, held: Checkpoint, table: Iterable[Pieces], title: str,
                  dtype: torch.dtype | None = None) -> None:
-        self.held, self.cast = held, dtype
+        self.held, self.cast, self.table = held, dtype, tuple(table)
         self.paths, self.metadata = held.paths, held.metadata
         self.groups: dict[str, tuple[Pieces, tuple[str, ...]]] = {}
-        table, taken = tuple(table), set()
+        taken = set()
         for key in held.keys():  # noqa: SIM118 - not a dict
-            for pieces in table:
+            for pieces in self.table:
                 if (name := pieces.whole(key)) is not None and name not in held:
                     self.groups[name] = pieces, pieces.split(name) or ()
                     taken.add(key)
@@ -50,6 +50,16 @@ class Gathered(Checkpoint):
                 raise CheckpointError(
                     f"{title}: tensor {key!r} has shape {shape}, expected {usual} as its "
                     f"{len(keys) - 1} siblings. Do: check the weights, or download them again")
+
+    def spelled(self, name: str) -> str:
+        """What the file calls the model's `name`, or would call it; of a stack its first piece."""
+        if name in self.groups:
+            return self.groups[name][1][0]
+        for pieces in self.table:
+            stacked = any(pieces.split(key) for key in self._names if key not in self.groups)
+            if not stacked and (names := pieces.split(name)):
+                return names[0]
+        return name
 
     def keys(self) -> KeysView[str]:
         return self._names.keys()

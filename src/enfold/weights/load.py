@@ -29,7 +29,7 @@ from enfold.weights.packed import (
     packed,
     put_in,
 )
-from enfold.weights.pieces import Pieces, in_file
+from enfold.weights.pieces import Pieces
 from enfold.weights.place.homes import Homes
 from enfold.weights.slots import Slot, slots
 
@@ -225,9 +225,9 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
     if value.shape != slot.tensor.shape:
         report.mismatched.append((key, tuple(value.shape), tuple(slot.tensor.shape)))
         if not terms.ignore_mismatched_sizes:
-            spelled = in_file(key, terms.pieces, ())
             raise CheckpointError(
-                f"{terms.title}: tensor {spelled!r} has shape {tuple(value.shape)}, expected "
+                f"{terms.title}: tensor {_spelled(key, checkpoint)!r} has shape "
+                f"{tuple(value.shape)}, expected "
                 f"{tuple(slot.tensor.shape)} ({terms.names.line(slot.name)}). Do: check "
                 "config.json against the weights, or load with ignore_mismatched_sizes=True to "
                 "initialise it anew")
@@ -265,7 +265,7 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
         claimed = terms.complete and part == "head"
         if theirs not in reshaped and (part == "body" or (partly and not report.mismatched)
                                        or claimed):
-            bad.append((slot.name, in_file(theirs, terms.pieces, ())))
+            bad.append((slot.name, _spelled(theirs, checkpoint)))
     if not bad:
         return
     name, theirs = bad[0]
@@ -275,6 +275,11 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
         f"{terms.title}: checkpoint has no tensor {theirs!r}{more} (needed by "
         f"{terms.names.line(name)}){nearest(theirs, checkpoint.keys())}. Do: check that "
         f"config.json belongs to these weights{_tie_hint(name)}")
+
+
+def _spelled(name: str, checkpoint: Checkpoint) -> str:
+    """What the file calls a tensor."""
+    return checkpoint.spelled(name) if isinstance(checkpoint, Gathered) else name
 
 
 def _part(name: str) -> str:

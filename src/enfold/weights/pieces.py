@@ -9,7 +9,7 @@ are ends of names.  A file may hold the stack itself, too; saving always writes 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,12 +67,3 @@ def in_pieces(tensors: Mapping[str, Tensor], table: Iterable[Pieces]) -> dict[st
         found |= {name: tensor} if held is None else dict(
             zip(held.split(name) or (), held.cut(tensor), strict=True))
     return found
-
-
-def in_file(name: str, table: Iterable[Pieces], keys: Collection[str]) -> str:
-    """What a file that does not have the model's `name` calls it, or its first piece."""
-    for pieces in table:
-        names = pieces.split(name)
-        if names and name not in keys:
-            return names[0]
-    return name
