@@ -96,6 +96,14 @@ def test_without_a_compiler_the_build_says_so(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_compiler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler -O1")
+    assert compiler() is None
+    failed = build(tmp_path)
+    assert all("CXX=no-such-compiler -O1 is no program" in why for why in failed.values())
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(compiler() is None, reason="needs a C++ compiler")
 def test_what_the_compiler_says_is_told(tmp_path):
     failed = build(tmp_path, ["sum.cpp"], extra=("-nonsense",), levels=["base"])

@@ -65,9 +65,10 @@ def library_name(level: str) -> str:
 
 
 def compiler() -> tuple[str, ...] | None:
-    """$CXX, or the first C++ compiler on the path; None without one."""
-    if os.environ.get("CXX"):
-        return tuple(shlex.split(os.environ["CXX"]))
+    """$CXX if that is a program, or else the first C++ compiler on the path; None without one."""
+    given = shlex.split(os.environ.get("CXX", ""))
+    if given:
+        return tuple(given) if shutil.which(given[0]) else None
     found = (shutil.which(name) for name in ("g++", "c++", "clang++"))
     return next(((path,) for path in found if path), None)
 
@@ -80,7 +81,9 @@ def build(target: Path = HERE, names: list[str] | None = None, extra: tuple[str,
     """
     command = compiler()
     if command is None:
-        return dict.fromkeys(LEVELS, "no C++ compiler: install g++ or set CXX")
+        given = os.environ.get("CXX")
+        return dict.fromkeys(LEVELS, f"CXX={given} is no program: correct or unset it" if given
+                             else "no C++ compiler: install g++ or set CXX")
     if not SOURCES.is_dir():
         return dict.fromkeys(LEVELS, f"no sources: {SOURCES} does not exist")
     sources = tuple(SOURCES / name for name in names) if names else _all_sources()
