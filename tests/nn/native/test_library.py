@@ -96,7 +96,7 @@ def test_without_a_compiler_the_build_says_so(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_compiler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -O1")
     assert compiler() is None
     failed = build(tmp_path)
