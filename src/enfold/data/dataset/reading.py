@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from enfold.data.dataset.base import Base
 from enfold.data.dataset.quickrows import QuickRows
 from enfold.data.formatting import Column, View, get_format_type_from_alias, row_numbers
+from enfold.data.formatting.loaders import send_by_value
 from enfold.data.formatting.registry import get_formatter
 from enfold.data.plan import Format
 
@@ -45,6 +46,7 @@ class Reading(Base):
 
     def __getitems__(self, keys: Sequence[int]) -> list[Any]:
         """The rows of these numbers; what a torch loader asks for."""
+        send_by_value()
         return self._view_now().split(self._table(keys))
 
     def __iter__(self) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from enfold.data.formatting.loaders import send_by_value, worker_info
 from enfold.data.streaming.node import Node, OrderFixed, shard_numbers
 from enfold.data.streaming.windows import Step
 from enfold.errors import DataError
@@ -64,12 +65,6 @@ def join_torch(cls: type) -> None:
         cls.__bases__ = (*cls.__bases__, data.IterableDataset)
 
 
-def worker_info() -> Any:
-    """torch's, in a worker process of a DataLoader; else None."""
-    data = sys.modules.get("torch.utils.data")
-    return data.get_worker_info() if data is not None else None
-
-
 def in_epoch(node: Node, epoch: int) -> Node:
     """The node with the shards in another order and other random numbers, but in epoch 0."""
     if not epoch:
@@ -103,6 +98,7 @@ def in_worker(node: Node, first: bool) -> Node | None:
     info = worker_info()
     if info is None:
         return node
+    send_by_value()
     if first and info.id == 0 and node.num_shards < info.num_workers:
         _log.warning("Too many dataloader workers: %d (max is dataset.num_shards=%d). Stopping %d "
                      "dataloader workers. More files, or dataset.reshard(), give more shards.",
