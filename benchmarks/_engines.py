@@ -1,9 +1,9 @@
-"""Engines of the inference benchmark behind one face; what is not installed is left out.
+"""enfold, transformers and llama.cpp behind one face; CTranslate2 and OpenVINO are in _peers.py.
 
     Streamed(model).write(prompt, count) -> (seconds of reading the prompt, seconds of each token)
     enfold_reader(name, dtype)(ids)      -> hidden states of an encoder, as a function
 
-Peers beside transformers come from PYTHONPATH: llama_cpp, ctranslate2, openvino, onnxruntime.
+An engine that cannot run raises, and the benchmark says why.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from _machine import clock, memory
-from _models import checkpoint, minilm
+from _models import byte_vocabulary, checkpoint, made
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 Times = tuple[float, list[float]]
 # formats of the weights: what bitsandbytes, torchao and llama.cpp call them
 NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"}
+BITSANDBYTES: dict[str, dict[str, Any]] = {"nf4": NF4, "int8": {"load_in_8bit": True}}
 TORCHAO: dict[str, dict[str, Any]] = {
     "int8": {"quant_type": "int8_dynamic_activation_int8_weight"},
     "int4": {"quant_type": "int4_weight_only", "group_size": 128},
@@ -75,45 +74,56 @@ class LlamaCpp:
 
 
 def enfold_writer(model: str, weights: str) -> Streamed:
-    """enfold on weights in "bf16", "int8", "int4" or "nf4"."""
+    """enfold on weights in "bf16", "int8", "int4", "nf4", or in one of llama.cpp's ("q4_0")."""
     import enfold
-    from enfold.quant.config import BitsAndBytesConfig
-    from enfold.quant.torchao import TorchAoConfig
+    from enfold.quant.gguf import GGUFQuantizationConfig
 
-    options: dict[str, Any] = {}
-    if weights == "nf4":
-        options["quantization_config"] = BitsAndBytesConfig(**NF4)
-    elif weights in TORCHAO:
-        tiny = "-tiny" if weights == "int4" and model.startswith("tiny") else ""
-        options["quantization_config"] = TorchAoConfig(**TORCHAO[weights + tiny])
+    if weights in ("q4_0", "q8_0"):
+        return Streamed(enfold.AutoModelForCausalLM.from_pretrained(
+            str(gguf(model, weights)), quantization_config=GGUFQuantizationConfig(),
+            dtype="bfloat16"))
+    config = enfold_config(model, weights)
+    options = {} if config is None else {"quantization_config": config}
     return Streamed(enfold.AutoModelForCausalLM.from_pretrained(checkpoint(model), **options))
 
 
-def their_writer(model: str, weights: str) -> Streamed | None:
-    """transformers, with bitsandbytes for NF4."""
+def enfold_config(model: str, weights: str) -> Any:
+    """What quantizes a model on loading, None for nothing."""
+    from enfold.quant.config import BitsAndBytesConfig
+    from enfold.quant.torchao import TorchAoConfig
+
+    if weights == "nf4":
+        return BitsAndBytesConfig(**NF4)
+    tiny = "-tiny" if weights == "int4" and model.startswith("tiny") else ""
+    return TorchAoConfig(**TORCHAO[weights + tiny]) if weights in TORCHAO else None
+
+
+def their_writer(model: str, weights: str) -> Streamed:
+    """transformers, with bitsandbytes for NF4 and int8 (quantized once, then kept)."""
     import transformers
 
-    options: dict[str, Any] = {}
-    if weights == "nf4":
-        options["quantization_config"] = transformers.BitsAndBytesConfig(**NF4)
-    if weights in TORCHAO or (weights == "nf4" and model.startswith("tiny")):
-        return None  # bitsandbytes takes no layers of 16
-    opened = transformers.AutoModelForCausalLM.from_pretrained(checkpoint(model), **options)
-    return Streamed(opened.eval())
+    folder = checkpoint(model)
+    if weights in BITSANDBYTES:
+        folder = made(f"bitsandbytes-{model}-{weights}",
+                      lambda to: _bitsandbytes(model, weights, to))
+    return Streamed(transformers.AutoModelForCausalLM.from_pretrained(folder).eval())
 
 
-def llama_cpp_writer(model: str, weights: str, context: int) -> LlamaCpp | None:
-    """llama.cpp, where it is installed."""
-    if find_spec("llama_cpp") is None or weights not in GGUF:
-        return None
+def _bitsandbytes(model: str, weights: str, to: Path) -> None:
+    import transformers
+
+    config = transformers.BitsAndBytesConfig(**BITSANDBYTES[weights])
+    transformers.AutoModelForCausalLM.from_pretrained(
+        checkpoint(model), quantization_config=config).save_pretrained(to)
+
+
+def llama_cpp_writer(model: str, weights: str, context: int) -> LlamaCpp:
+    """llama.cpp on a GGUF file that enfold writes."""
     return LlamaCpp(gguf(model, GGUF[weights]), context)
 
 
 def gguf(model: str, kind: str) -> Path:
     """A GGUF file of a checkpoint, with a vocabulary of bytes, written once."""
-    from tokenizers import Tokenizer as Engine
-    from tokenizers import decoders, models, pre_tokenizers
-
     import enfold
     from enfold.model.gguf import save_gguf
     from enfold.text import Tokenizer
@@ -121,13 +131,10 @@ def gguf(model: str, kind: str) -> Path:
     folder = checkpoint(model)
     path = folder / f"{kind}.gguf"
     if not path.exists():
-        signs = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
-        engine = Engine(models.BPE(vocab={sign: i for i, sign in enumerate(signs)},
-                                   merges=[("a", "b")]))
-        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        engine.decoder = decoders.ByteLevel()
         opened = enfold.AutoModelForCausalLM.from_pretrained(folder)
-        save_gguf(opened, path, Tokenizer(tokenizer_object=engine, eos_token=signs[0]), kind=kind)
+        engine = byte_vocabulary()
+        save_gguf(opened, path, Tokenizer(tokenizer_object=engine, eos_token=engine.id_to_token(0)),
+                  kind=kind)
     return path
 
 
@@ -136,10 +143,13 @@ Read = Callable[[Any], Any]  # ids [B, T] -> hidden states [B, T, D]
 
 
 def enfold_reader(name: str, dtype: str) -> Read:
-    """enfold's encoder."""
+    """enfold's encoder; "int8" has inputs in int8 too, and all else in bf16."""
     import enfold
 
-    return _module(enfold.AutoModel.from_pretrained(checkpoint(name), dtype=dtype))
+    config = enfold_config(name, dtype)
+    options = {"dtype": dtype} if config is None else {"dtype": "bfloat16",
+                                                       "quantization_config": config}
+    return _module(enfold.AutoModel.from_pretrained(checkpoint(name), **options))
 
 
 def their_reader(name: str, dtype: str) -> Read:
@@ -159,53 +169,6 @@ def _module(model: Any) -> Read:
             return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
 
     return read
-
-
-def openvino_reader(dtype: str) -> Read | None:
-    """OpenVINO, converted from transformers' module."""
-    if find_spec("openvino") is None:
-        return None
-    import openvino
-    import torch
-    import transformers
-
-    model = transformers.AutoModel.from_pretrained(checkpoint("bert-base")).eval()
-    ids = torch.ones(8, 128, dtype=torch.int64)
-    made = openvino.convert_model(model, example_input={"input_ids": ids,
-                                                        "attention_mask": ids})
-    hint = {"float32": "f32", "bfloat16": "bf16"}[dtype]
-    compiled = openvino.compile_model(made, "CPU", {
-        "INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": THREADS, "NUM_STREAMS": 1})
-    return lambda ids: compiled({"input_ids": ids.numpy(),
-                                 "attention_mask": torch.ones_like(ids).numpy()})[0]
-
-
-def ctranslate2_reader(dtype: str) -> Read | None:
-    """CTranslate2, converted from the checkpoint with MiniLM's vocabulary."""
-    if find_spec("ctranslate2") is None:
-        return None
-    import ctranslate2
-    from ctranslate2.converters import TransformersConverter
-
-    out = checkpoint("bert-base").parent / f"ct2-{dtype}"
-    if not out.exists():
-        with tempfile.TemporaryDirectory() as scratch:
-            TransformersConverter(_for_ctranslate2(Path(scratch))).convert(str(out),
-                                                                           quantization=dtype)
-    encoder = ctranslate2.Encoder(str(out), device="cpu", intra_threads=THREADS,
-                                  compute_type=dtype)
-    return lambda ids: encoder.forward_batch(ids.tolist())
-
-
-def _for_ctranslate2(folder: Path) -> str:
-    """BERT-base, a vocabulary, and a key that the converter reads and transformers 5 dropped."""
-    source = checkpoint("bert-base")
-    for path in (source / "model.safetensors", *minilm().glob("*token*"), minilm() / "vocab.txt"):
-        (folder / path.name).symlink_to(path)
-    config = json.loads((source / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(
-        config | {"position_embedding_type": "absolute"}))
-    return str(folder)
 
 
 def load(model: str) -> dict[str, float]:

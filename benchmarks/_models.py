@@ -21,17 +21,38 @@ def checkpoint(name: str) -> Path:
     """The folder of one of `RECIPES`, or of "minilm"."""
     if name == "minilm":
         return minilm()
+    return made(name, lambda to: _save(name, to))
+
+
+def made(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills, once."""
     root = Path(os.environ.get("ENFOLD_BENCH", Path(tempfile.gettempdir()) / "enfold-bench"))
     folder = root / name
     if not folder.exists():
-        import torch
-
-        torch.manual_seed(0)
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as scratch:
-            RECIPES[name]().save_pretrained(Path(scratch) / name)
+            make(Path(scratch) / name)
             (Path(scratch) / name).rename(folder)
     return folder
+
+
+def _save(name: str, to: Path) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    RECIPES[name]().save_pretrained(to)
+
+
+def byte_vocabulary() -> Any:
+    """A tokenizer of bytes, for formats that want one; it is never asked."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    signs = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
+    engine = Tokenizer(models.BPE(vocab={sign: i for i, sign in enumerate(signs)},
+                                  merges=[("a", "b")]))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    return engine
 
 
 def minilm() -> Path:

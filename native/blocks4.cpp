@@ -78,16 +78,15 @@ void multiply(const T* x, int64_t rows, int64_t inputs, int64_t outputs, const u
               bool narrow, int threads) {
     const int64_t per_row = inputs / block;
     Arranged arranged(x, rows, inputs, narrow);
-    const Table table(values);
     parallel(outputs, 1 + 65536 / inputs, threads, [&](int64_t begin, int64_t end) {
         std::vector<float> room(scales.indices ? size_t(per_row) : 0);
+        Multiplier products{arranged, inputs, block, values};
         float sums[MOST_ROWS];
         for (int64_t o = begin; o < end; o++) {
             const float* own = scales.read(o * per_row, per_row, room.data());
             for (int64_t row = 0; row < rows; row += MOST_ROWS) {
                 const int height = int(rows - row < MOST_ROWS ? rows - row : MOST_ROWS);
-                products(arranged, row, height, packed + o * inputs / 2, inputs, block, own, table,
-                         sums);
+                products(row, height, packed + o * inputs / 2, own, sums);
                 for (int m = 0; m < height; m++)
                     from_float(out + (row + m) * outputs + o, sums[m] + (bias ? bias[o] : 0.0f));
             }

@@ -82,7 +82,7 @@ def multiply(x: Tensor, packed: Tensor, scales: Tensor | Nested, values: Sequenc
              outputs: int, block: int, bias: Tensor | None, *, narrow: bool) -> Tensor | None:
     """x [.., I] times a packed weight [O, I], plus bias (fp32), in x's type; None without a kernel.
 
-    narrow: products of bf16 with fp32 sums, else fp32.
+    narrow: within what products of bf16 with fp32 sums give, else fp32.
     """
     call, inputs = _multiply(), x.shape[-1]
     rows = x.numel() // max(inputs, 1)
