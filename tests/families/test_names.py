@@ -172,7 +172,8 @@ def test_assigning_parameters() -> None:
 LAYERS = {"bert": "bert.encoder.layer", "roberta": "roberta.encoder.layer",
           "distilbert": "distilbert.transformer.layer", "gpt2": "transformer.h",
           "gpt_bigcode": "transformer.h", "llama": "model.layers", "mistral": "model.layers",
-          "mixtral": "model.layers", "qwen2": "model.layers", "bart": "model.encoder.layers",
+          "mixtral": "model.layers", "qwen2": "model.layers",
+          "qwen2_moe": "model.layers", "qwen3_moe": "model.layers", "bart": "model.encoder.layers",
           "marian": "model.decoder.layers", "t5": "encoder.block"}
 
 

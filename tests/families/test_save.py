@@ -42,8 +42,8 @@ print(json.dumps(found))
 SAMPLE = [("bert", "ForPreTraining"), ("roberta", "ForSequenceClassification"),
           ("distilbert", "ForMaskedLM"), ("gpt2", "LMHeadModel"), ("gpt_bigcode", "ForCausalLM"),
           ("llama", "ForCausalLM"), ("mistral", "ForCausalLM"), ("mixtral", "ForCausalLM"),
-          ("qwen2", "ForCausalLM"), ("marian", "MTModel"), ("bart", "ForConditionalGeneration"),
-          ("t5", "ForConditionalGeneration")]
+          ("qwen2", "ForCausalLM"), ("qwen2_moe", "ForCausalLM"), ("marian", "MTModel"),
+          ("bart", "ForConditionalGeneration"), ("t5", "ForConditionalGeneration")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids)

@@ -37,6 +37,7 @@ ENCODER_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 DECODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
            "num_key_value_heads": 2, "intermediate_size": 40, "max_position_embeddings": 48,
            "num_labels": 3, "rms_norm_eps": 1e-5}
+QWEN_MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
 DECODER_DROPOUTS = ("attention_dropout", "classifier_dropout")
 GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 48, "num_labels": 3}
 GPT_DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop", "summary_first_dropout",
@@ -97,14 +98,20 @@ TINY = {
         "no_window": {"sliding_window": None}, "wide": {"head_dim": 12},
     }, DECODER_DROPOUTS),
     "mixtral": Tiny(DECODER | {"num_local_experts": 4}, "ForCausalLM", {
-        "window": {"sliding_window": 4}, "wide": {"head_dim": 12},
-        "tied": {"tie_word_embeddings": True},
-        "three": {"num_local_experts": 3, "num_experts_per_tok": 1},
+        "window": {"sliding_window": 4, "num_local_experts": 3, "num_experts_per_tok": 1},
         "balanced": {"output_router_logits": True, "router_aux_loss_coef": 0.5},
     }, DECODER_DROPOUTS),
     "qwen2": Tiny(DECODER, "ForCausalLM", {
         "sliding": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
         "tied": {"tie_word_embeddings": True},
+    }, DECODER_DROPOUTS),
+    "qwen2_moe": Tiny(DECODER | QWEN_MOE | {"shared_expert_intermediate_size": 28}, "ForCausalLM", {
+        "dense": {"mlp_only_layers": [0], "norm_topk_prob": True, "qkv_bias": False,
+                  "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    }, DECODER_DROPOUTS),
+    "qwen3_moe": Tiny(DECODER | QWEN_MOE, "ForCausalLM", {
+        "dense": {"decoder_sparse_step": 2, "norm_topk_prob": True, "attention_bias": True,
+                  "head_dim": 12, "use_sliding_window": True, "sliding_window": 4},
     }, DECODER_DROPOUTS),
     "marian": Tiny(SEQ2SEQ, "MTModel", {
         "two_vocabularies": {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 40},

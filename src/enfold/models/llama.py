@@ -35,7 +35,11 @@ def mistral(c: Config) -> Stack:
 
 def qwen2(c: Config) -> Stack:
     """Llama's with biases, and windows on the upper layers if asked for."""
-    stack = attention(spec(c), bias="qkv")
+    return windows(attention(spec(c), bias="qkv"), c)
+
+
+def windows(stack: Stack, c: Config) -> Stack:
+    """A window on the layers that `layer_types` names, if Qwen's `use_sliding_window` is on."""
     window = c.get("sliding_window") if c.use_sliding_window else None
     if window is None:
         return stack

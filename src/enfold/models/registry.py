@@ -33,6 +33,8 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "mistral": ("Mistral", "llama"),
     "mixtral": ("Mixtral", "mixtral"),
     "qwen2": ("Qwen2", "llama"),
+    "qwen2_moe": ("Qwen2Moe", "qwen_moe"),
+    "qwen3_moe": ("Qwen3Moe", "qwen_moe"),
     "roberta": ("Roberta", "roberta"),
     "t5": ("T5", "t5"),
 }
