@@ -105,7 +105,7 @@ def _today(model: nn.Module) -> dict[str, str]:
     found = {}
     for pieces in getattr(model, "pieces", ()):
         name = pieces.name.split(".")
-        for part in pieces.parts:
+        for part in pieces.parts if pieces.layers else ():
             found[part.split(".")[-2]] = name[-1] if pieces.count else ".".join(name[-2:])
     return found
 
@@ -125,7 +125,8 @@ def _from_pattern(model: nn.Module, wanted: str, config: Any,
     the configuration gets the linear layers by name."""
     layers = dict(candidates(model))
     if wanted.lower() == ALL_LINEAR:
-        config.target_modules = {path.rpartition(".")[2] for path in linears(model, layers)}
+        leaves = {path.rpartition(".")[2] for path in linears(model, layers)}
+        config.target_modules = leaves - set(today)
         return set(today), set(today.values())
     olds, named = set(), set()
     for old, new in today.items():
@@ -138,7 +139,8 @@ def _from_pattern(model: nn.Module, wanted: str, config: Any,
             named |= {new} if len(found) == len(homes) else found
     if olds:
         config.target_modules = {path for path, module in layers.items()
-                                 if isinstance(module, nn.Linear) and re.fullmatch(wanted, path)}
+                                 if isinstance(module, nn.Linear) and re.fullmatch(wanted, path)
+                                 and path.rpartition(".")[2] not in today}
     return olds, named
 
 

@@ -8,6 +8,7 @@ instead.  Some layers may be dense in either.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from enfold.config import Config
 from enfold.models.common import ROPE, SPAN, decoder_heads
@@ -53,13 +54,13 @@ def layer_types(c: Config) -> list[str]:
             for layer in range(c.num_hidden_layers)]
 
 
-def pieces(c: Config) -> tuple[Pieces, ...]:
+def pieces(c: Config, *, layers: bool = True) -> tuple[Pieces, ...]:
     """Files hold experts one by one; the router was a linear layer once."""
-    experts = "mlp.experts.*."
-    return (Pieces("mlp.gate.weight", 0, ("mlp.gate.weight",)),
-            Pieces("mlp.experts.gate_up_proj", c.num_experts,
-                   (f"{experts}gate_proj.weight", f"{experts}up_proj.weight")),
-            Pieces("mlp.experts.down_proj", c.num_experts, (f"{experts}down_proj.weight",)))
+    up, down = ("mlp.experts.*.gate_proj.weight", "mlp.experts.*.up_proj.weight"), (
+        "mlp.experts.*.down_proj.weight",)
+    return (Pieces("mlp.gate.weight", 0, ("mlp.gate.weight",), layers),
+            Pieces("mlp.experts.gate_up_proj", c.num_experts, up, layers),
+            Pieces("mlp.experts.down_proj", c.num_experts, down, layers))
 
 
 PROJ = "{gate_proj,up_proj,down_proj}"
@@ -103,6 +104,6 @@ def names(layer: dict[str, str]) -> Names:
 
 family("qwen2_moe", qwen2, names(QWEN2), HEADS | {"ForQuestionAnswering": Arch(Span(), SPAN)},
        "model", defaults=DEFAULTS2, derived=ROPE | WIDTH | {"layer_types": layer_types}, drop=DROP,
-       pieces=pieces)
+       pieces=partial(pieces, layers=False))  # its shared experts are layers of these names
 family("qwen3_moe", qwen3, names(QWEN3), HEADS, "model", defaults=DEFAULTS3,
        derived=ROPE | WIDTH | COUNTS, drop=DROP, pieces=pieces)

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class Pieces:
     """One tensor of the model and what files call its parts.
 
-    count: how many are stacked; 0 for a tensor that only has another name in files.
+    count: how many are stacked; 0 for a tensor that only has another name in files.  layers:
+    whether adapters may speak of the parts as the layers that they were, as peft does mostly.
     """
 
     name: str
     count: int
     parts: tuple[str, ...]
+    layers: bool = True
 
     def split(self, name: str) -> tuple[str, ...] | None:
         """The names in a file of the model's tensor `name`, in order; None if it is another."""
