@@ -63,7 +63,7 @@ FILES = {
 
 def get_method(kind: Any, source: str = "peft_type") -> Method:
     """The method that a file or a configuration names."""
-    if kind in FILES:
+    if kind in FILES and kind not in METHODS:
         import_module(f"enfold.adapt.{FILES[kind]}")
     found = METHODS.get(kind)
     if found is None:

@@ -25,14 +25,16 @@ class Rows:
 
     def __init__(self) -> None:
         self.held: ContextVar[tuple[str, ...] | None] = ContextVar("rows", default=None)
+        self.used = False  # whether there have been names: torch.compile can't read the other
 
     def get(self) -> tuple[str, ...] | None:
         """The names, or None if all rows use the active adapters."""
-        return self.held.get()
+        return self.held.get() if self.used else None
 
     @contextmanager
     def use(self, names: Sequence[str] | None) -> Iterator[None]:
         """Run what is inside with these names."""
+        self.used = True
         token = self.held.set(None if names is None else tuple(names))
         try:
             with nullcontext() if names is None else whole_rows():

@@ -19,7 +19,7 @@ from enfold.nn.kernels import eager, sdpa
 from enfold.nn.linear import Linear
 from enfold.nn.native import attention as native
 from enfold.nn.native import fused
-from enfold.nn.native.fused import goes_native
+from enfold.nn.native.fused import goes_native, in_graph
 from enfold.nn.norm import norm
 from enfold.nn.rope import rotate
 from enfold.spec import Attention, Block
@@ -85,7 +85,8 @@ class SelfAttention(Branch):
         spec, tokens = self.spec, ctx.tokens
         bias = ctx.bias if spec.position is not None else None
         if q.shape[2] > 1 and not (ctx.first or ctx.eager or trace is not None):
-            seen = ctx.seen(spec) if goes_native(self, q) else None
+            ours = goes_native(self, q) or in_graph(self, q)
+            seen = ctx.seen(spec) if ours else None
             if seen is not None and native.takes(q, k, v):
                 out = native.attention(q, k, v, seen, self.scale, bias)
                 return self.o(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

@@ -92,7 +92,7 @@ class Context:
             return Seen(spec.causal, spec.window, starts=tokens.starts())
         if self.sequences is not None and spec.causal:
             return None
-        if padding is not None and bool(padding.all()):
+        if padding is not None and not torch.compiler.is_compiling() and bool(padding.all()):
             padding = None
         padding = None if padding is None else padding.ne(0).contiguous()
         return Seen(padding=padding) if spec.cross else Seen(spec.causal, spec.window, padding)
@@ -116,6 +116,6 @@ def packed(positions: Tensor) -> Tensor | None:
     As `DataCollatorWithFlattening` writes them: 0 1 2 0 1 0 1 2 3 are three sequences.
     """
     starts = positions[:, 1:] == 0
-    if not bool(starts.any()):
+    if not torch.compiler.is_compiling() and not bool(starts.any()):
         return None
     return torch.nn.functional.pad(starts.cumsum(1), (1, 0))

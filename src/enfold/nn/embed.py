@@ -36,9 +36,8 @@ class TokenEmbedding(nn.Module):
             x = x + rows(self.segment, segment, "token_type_ids", "the model's segments")
         elif types is not None and self.spec.shared_types:
             x = x + rows(self.token, types, "token_type_ids", "the model's vocabulary")
-        elif types is not None and bool(types.any()):
-            raise InputError("token_type_ids mark two segments, but the model knows none. "
-                             "Do: leave them out, or tokenizer(..., return_token_type_ids=False)")
+        elif types is not None:
+            _one_segment(types)
         if self.position is not None:
             x = x + self.position(positions)
         if self.norm is not None:
@@ -105,6 +104,16 @@ class SinusoidPositions(Table):
                              f"{self.num_embeddings} (the model's positions). Do: tokenizer(..., "
                              "truncation=True)")
         return super().forward(positions)
+
+
+def _one_segment(types: Tensor) -> None:
+    """Raise for segments of a model that has none."""
+    message = ("token_type_ids mark two segments, but the model knows none. Do: leave them out, or "
+               "tokenizer(..., return_token_type_ids=False)")
+    if torch.compiler.is_compiling():
+        torch._assert_async(types.eq(0).all(), message)
+    elif bool(types.any()):
+        raise InputError(message)
 
 
 def rows(table: nn.Embedding, ids: Tensor, name: str, what: str,

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enfold.nn.native import linear as native
+from enfold.nn.native.library import known
 
 Kernel = Callable[[Tensor], Tensor]
 GAIN = 0.8  # of torch's time is what our kernels may take: a clear case, the same in each process
@@ -69,10 +70,22 @@ class Conv1D(nn.Linear):
 
 def product(module: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [.., I] times a weight of `module`, [O, I], which has the switch `native`."""
-    if (torch.is_grad_enabled() or torch.compiler.is_compiling() or module.training
-            or not module.native or not goes_native(x, weight, bias)):
+    if torch.is_grad_enabled() or module.training or not module.native:
+        return F.linear(x, weight, bias)
+    if torch.compiler.is_compiling():
+        return _in_graph(x, weight, bias)
+    if not goes_native(x, weight, bias):
         return F.linear(x, weight, bias)
     return native.linear(x, weight, bias)
+
+
+def _in_graph(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same in a graph of torch.compile: which way is chosen when it runs."""
+    if (torch.compiler.is_exporting() or not known() or not x.is_cpu or weight.numel() < SMALLEST
+            or x.dtype != weight.dtype or x.dtype not in ERRORS
+            or torch.is_autocast_enabled("cpu")):
+        return F.linear(x, weight, bias)
+    return torch.ops.enfold.linear(x, weight, bias)  # type: ignore[no-any-return]
 
 
 def goes_native(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -143,3 +156,15 @@ def describe() -> str:
 def _told(dtype: torch.dtype) -> str:
     ours = [rows for (_, better), rows in zip(choices(dtype), TRIED, strict=False) if better]
     return f"ours (measured at {', '.join(map(str, ours))} rows)" if ours else "torch"
+
+
+@torch.library.custom_op("enfold::linear", mutates_args=())
+def _op(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """For graphs: torch.compile sees one operation."""
+    ours = goes_native(x, weight, bias)
+    return native.linear(x, weight, bias) if ours else F.linear(x, weight, bias)
+
+
+@_op.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty((*x.shape[:-1], weight.shape[0]))

@@ -55,7 +55,7 @@ def attention_mask(padding: Tensor | None, queries: int, keys: int, offset: int,
     """The mask of `queries` after `offset` cached positions over `keys`, in its cheapest form."""
     if padding is not None and padding.dim() == 4:
         return Mask(padding if padding.is_floating_point() else padding.bool())
-    if padding is not None and bool(padding.all()):
+    if padding is not None and not torch.compiler.is_compiling() and bool(padding.all()):
         padding = None
     windowed = window is not None and keys > window
     if padding is None and not windowed:

@@ -78,15 +78,22 @@ class QuantizedLinear(nn.Linear):
         """x times the weight, plus bias, without gradients; of x's type."""
         return self._product(x.to(self.compute or x.dtype)).to(x.dtype)
 
+    def traced(self, x: Tensor, exact: bool) -> Tensor | None:
+        """The product in a graph of torch.compile, by one operation: as `multiply`, or with
+        `exact` (training) as the dequantized weight gives it, without bias; None if there is none.
+        """
+        return None
+
     # ---- the rest --------------------------------------------------------------------------------
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_autocast_enabled(x.device.type) and x.is_floating_point():
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        if torch.compiler.is_compiling():
-            return self._product(x.to(self.compute or x.dtype)).to(x.dtype)
         bias = self.bias
         wanted = x.requires_grad or (bias is not None and bias.requires_grad)
-        if not (torch.is_grad_enabled() and (wanted or self.training)):
+        exact = torch.is_grad_enabled() and (wanted or self.training)
+        if torch.compiler.is_compiling():
+            return self._in_graph(x, exact)
+        if not exact:
             return self.multiply(x)
         y: Tensor = _Product.apply(x.to(self.compute or x.dtype), self)  # type: ignore[no-untyped-call]
         return (y if bias is None else y + bias.to(y.dtype)).to(x.dtype)
@@ -108,6 +115,15 @@ class QuantizedLinear(nn.Linear):
     def extra_repr(self) -> str:
         return (f"in_features={self.in_features}, out_features={self.out_features}, "
                 f"bias={self.bias is not None}, {self.describe()}")
+
+    def _in_graph(self, x: Tensor, exact: bool) -> Tensor:
+        wide = x.to(self.compute or x.dtype)
+        y = None if torch.compiler.is_exporting() else self.traced(wide if exact else x, exact)
+        if y is None:
+            y = self._product(wide)
+        elif exact and self.bias is not None:
+            y = y + self.bias.to(y.dtype)
+        return y.to(x.dtype)
 
     def _product(self, x: Tensor) -> Tensor:
         return F.linear(x, self.dequantize(x.dtype), self._bias(x.dtype))

@@ -109,6 +109,8 @@ class Transformer(nn.Module):
     def _tokens(self, shape: torch.Size, device: torch.device, mask: Tensor | None, trace: Trace,
                 reads: str) -> Tokens | None:
         """The batch without its padding, where nobody looks at that."""
+        if torch.compiler.is_compiling():  # which tokens there are is no part of a graph
+            return None
         looked = any(x is not None for x in (trace.hidden, trace.attentions, trace.routers))
         reads = wanted(reads)
         if reads == "all" or looked or self.spec.drop or self._watched():

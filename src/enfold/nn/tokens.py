@@ -54,7 +54,7 @@ def wanted(reads: str) -> str:
 
 def wants_loss_only() -> bool:
     """Whether the caller said so, by `only_loss`."""
-    return _only_loss.get() and not torch.compiler.is_compiling()
+    return not torch.compiler.is_compiling() and _only_loss.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from enfold.nn.native.groups import GroupWeight
+from enfold.nn.native.groups import Parts
 from enfold.quant.layouts import Leaves, Shapes, check
 from enfold.quant.stored import Stored
 from enfold.quant.viewed import Viewed
@@ -66,12 +66,11 @@ class Float8Linear(Viewed):
             return native.decode(dtype)
         return self.stored.from_float8(self.weight, self.scale).to(dtype)
 
-    def parts(self) -> tuple[Tensor | None, ...]:
+    def held(self) -> tuple[Tensor | None, ...]:
         return self.weight, self.scale
 
-    def view(self) -> GroupWeight | None:
-        form = KINDS.get(self.weight.dtype, "")
-        return self.stored.view(self.weight, self.scale, None, form)
+    def parts(self) -> Parts | None:
+        return self.stored.parts(self.weight, self.scale, None, KINDS.get(self.weight.dtype, ""))
 
     def describe(self) -> str:
         return f"{str(self.kind).removeprefix('torch.float8_')}, {self.stored.describe()}"

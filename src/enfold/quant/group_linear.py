@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from enfold.nn.native.groups import GroupWeight
+from enfold.nn.native.groups import Parts
 from enfold.quant import layouts
 from enfold.quant.bits import pack
 from enfold.quant.groups import Groups, check_group_size, encode, quantize, ranges
@@ -112,13 +112,14 @@ class GroupLinear(Viewed):
     def arranged(self, x: Tensor) -> Tensor:
         return x if self.order is None else x[..., self.order]
 
-    def parts(self) -> tuple[Tensor | None, ...]:
+    def held(self) -> tuple[Tensor | None, ...]:
         return self.packed, self.scales, self.zeros
 
-    def view(self) -> GroupWeight | None:
-        given = (self.scheme.bits, self.in_features, self.packed, self.scales, self.zeros)
-        runs = self.order is not None or self.group is None
-        return GroupWeight(*given) if runs and GroupWeight.fits(*given) else None
+    def parts(self) -> Parts | None:
+        if self.group is not None and self.order is None:  # groups are no runs
+            return None
+        return (self.scheme.bits, self.in_features, self.packed, self.scales, self.zeros,
+                "unsigned")
 
     def describe(self) -> str:
         scheme = self.scheme

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.linear import Kernel
-from enfold.nn.native.groups import GroupWeight
+from enfold.nn.native.groups import Parts
 from enfold.nn.native.int8 import int8_linear
 from enfold.quant.layouts import Leaves, Shapes, check
 from enfold.quant.stored import Stored
@@ -77,14 +77,21 @@ class Int8Linear(Viewed):
             return native.decode(dtype)
         return self.stored.from_int8(self.weight, self.scale, self.zero).to(dtype)
 
-    def parts(self) -> tuple[Tensor | None, ...]:
+    def held(self) -> tuple[Tensor | None, ...]:
         return self.weight, self.scale, self.zero
 
-    def view(self) -> GroupWeight | None:
-        return self.stored.view(self.weight, self.scale, self.zero, "signed")
+    def parts(self) -> Parts | None:
+        return self.stored.parts(self.weight, self.scale, self.zero, "signed")
+
+    def traced(self, x: Tensor, exact: bool) -> Tensor | None:
+        return super().traced(x, exact) if exact or not self.by_integers() else self.multiply(x)
+
+    def by_integers(self) -> bool:
+        """Whether products are of integers alone."""
+        return self.dynamic and self.zero is None and self.stored.over not in ("group", "block")
 
     def multiply(self, x: Tensor) -> Tensor:
-        if not self.dynamic or self.zero is not None or self.stored.over in ("group", "block"):
+        if not self.by_integers():
             return super().multiply(x)
         scales = self.scale.float().expand(self.out_features, 1).reshape(-1)
         return int8_linear(x, self.weight, scales, self._bias(torch.float32))

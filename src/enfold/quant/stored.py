@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from enfold.errors import ConfigError
-from enfold.nn.native.groups import GroupWeight
+from enfold.nn.native.groups import Parts
 
 INT8 = 127
 
@@ -65,17 +65,15 @@ class Stored:
             return scale.reshape(1, 1).expand(outputs, 1).contiguous()
         return scale.contiguous()
 
-    def view(self, q: Tensor, scale: Tensor, zero: Tensor | None, form: str) -> GroupWeight | None:
-        """The kernels' view of a weight [O, I], None where there is no kernel for it."""
+    def parts(self, q: Tensor, scale: Tensor, zero: Tensor | None, form: str) -> Parts | None:
+        """A weight [O, I] as the kernels take it, None where they can't."""
         outputs, inputs = q.shape
         scales = self.matrix(scale, outputs, inputs)
         zeros = None
         if zero is not None:
             shifted = (zero.to(torch.int16) + 128).to(torch.uint8)
             zeros = self.matrix(shifted, outputs, inputs)
-        if scales is None or not GroupWeight.fits(8, inputs, q, scales, zeros, form):
-            return None
-        return GroupWeight(8, inputs, q, scales, zeros, form)
+        return None if scales is None else (8, inputs, q, scales, zeros, form)
 
     def extremes(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(smallest, largest) of what each scale covers, and zero, in the scales' shape."""

@@ -66,7 +66,8 @@ class Seen:
 def takes(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Whether `attention` computes on these, [B, H, T, D] and [B, K, S, D] twice."""
     return (q.dtype in DTYPES and q.dtype == k.dtype == v.dtype and q.is_cpu
-            and q.stride(3) == k.stride(3) == v.stride(3) == 1 and _attention() is not None)
+            and q.stride(3) == k.stride(3) == v.stride(3) == 1
+            and (torch.compiler.is_compiling() or _attention() is not None))
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float,
@@ -75,6 +76,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, seen: Seen, scale: float,
 
     A query that sees nothing gets zeros.  bias: broadcastable to [B, H, T, S] but for S.
     """
+    if torch.compiler.is_compiling():
+        return torch.ops.enfold.attention(  # type: ignore[no-any-return]
+            q, k, v, seen.padding, seen.starts, seen.causal, seen.window, scale, bias)
     batch, heads, queries, dim = q.shape
     out = q.new_empty(batch, queries, heads, dim).transpose(1, 2)
     padding, starts = seen.padding, seen.starts
@@ -106,3 +110,17 @@ def _bias(bias: Tensor | None) -> tuple[int, int, int]:
     row, head, token = (0 if size == 1 else step
                         for size, step in zip(bias.shape[:3], bias.stride(), strict=False))
     return row, head, token
+
+
+@torch.library.custom_op("enfold::attention", mutates_args=())
+def _op(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, starts: Tensor | None,
+        causal: bool, window: int | None, scale: float, bias: Tensor | None) -> Tensor:
+    """For graphs: torch.compile sees one operation."""
+    return attention(q, k, v, Seen(causal, window, padding, starts), scale, bias)
+
+
+@_op.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor, padding: Tensor | None, starts: Tensor | None,
+      causal: bool, window: int | None, scale: float, bias: Tensor | None) -> Tensor:
+    batch, heads, queries, dim = q.shape
+    return q.new_empty(batch, queries, heads, dim).transpose(1, 2)

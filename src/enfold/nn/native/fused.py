@@ -13,7 +13,7 @@ from torch import Tensor
 
 from enfold.nn.act import ACTIVATIONS, Activation
 from enfold.nn.native.attention import DTYPES, _fields
-from enfold.nn.native.library import F32, I64, INT, P, declare
+from enfold.nn.native.library import F32, I64, INT, P, declare, known
 from enfold.nn.native.linear import observed
 
 NAMES = {"silu": 0, "gelu": 1, "gelu_new": 2, "quick_gelu": 3, "relu": 4, "relu2": 5}
@@ -49,9 +49,18 @@ _rotate = declare("enfold_rotate", ctypes.POINTER(RotateArgs))
 def goes_native(module: Any, x: Tensor) -> bool:
     """Whether a module that has the switch `native` computes on `x` here, in inference."""
     return (module.native and not torch.is_grad_enabled() and not module.training
-            and type(x) is Tensor and x.dtype in DTYPES and x.is_cpu and _norm() is not None
-            and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling() and type(x) is Tensor and x.dtype in DTYPES
+            and x.is_cpu and _norm() is not None and not torch.is_autocast_enabled("cpu")
             and not observed())
+
+
+def in_graph(module: Any, x: Tensor) -> bool:
+    """The same of a graph that torch.compile makes: norms, activations and rotations are left to
+    the compiler, which joins them with what is around them; attention is not.
+    """
+    return (torch.compiler.is_compiling() and not torch.compiler.is_exporting() and module.native
+            and not torch.is_grad_enabled() and not module.training and x.dtype in DTYPES
+            and x.is_cpu and known() and not torch.is_autocast_enabled("cpu"))
 
 
 class Normalizer:

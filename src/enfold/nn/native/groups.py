@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from enfold.nn.native.library import I64, INT, P, declare
+from enfold.nn.native.library import I64, INT, P, declare, known
 from enfold.nn.native.linear import observed
 
 KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
@@ -22,6 +22,9 @@ NAMES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 FORMS = ("unsigned", "signed", "e4m3", "e5m2")
 BLOCK = 32
 FEW = 8  # rows up to which products of bytes are faster
+
+
+Parts = tuple[int, int, Tensor, Tensor, Tensor | None, str]  # what a GroupWeight is made of
 
 
 class _Groups(ctypes.Structure):
@@ -89,7 +92,8 @@ class GroupWeight:
         """Whether there is a kernel: 4 or 8 bits on a CPU, groups of whole blocks."""
         held = (packed, scales) if zeros is None else (packed, scales, zeros)
         groups = scales.shape[1]
-        return (_decode() is not None and bits in (4, 8) and scales.dtype in KINDS
+        ready = known() if torch.compiler.is_compiling() else _decode() is not None
+        return (ready and bits in (4, 8) and scales.dtype in KINDS
                 and all(t.device.type == "cpu" and t.is_contiguous() for t in held)
                 and inputs % 2 == 0 and inputs % groups == 0 and form in FORMS
                 and (groups == 1 or inputs // groups % BLOCK == 0))

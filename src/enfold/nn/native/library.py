@@ -35,6 +35,13 @@ def level() -> str | None:
     return _level
 
 
+def known() -> bool:
+    """Whether a level is in use; also "no" before anybody has asked for it: what code that a
+    compiler traces may ask, where a library can't be opened.
+    """
+    return _level not in (None, _UNSET)
+
+
 def choose(wanted: str) -> str | None:
     """The level that a setting means: "" is the best one, "0" none."""
     if wanted.lower() in OFF:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from enfold.nn.native.library import level
+
 
 def optimize(model: nn.Module, enabled: bool = True) -> None:
     """Have a model's modules compute by our kernels where they are faster, or by torch alone.
@@ -11,6 +13,7 @@ def optimize(model: nn.Module, enabled: bool = True) -> None:
     They are used in inference on a CPU only, and change nothing beyond rounding.  Quantized layers
     always use theirs: there is no other way to the same speed.
     """
+    level()
     if isinstance(getattr(type(model), "native", None), bool):
         model.native = enabled  # type: ignore[assignment]
     for child in nn.Module.children(model):

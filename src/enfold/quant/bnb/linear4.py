@@ -31,6 +31,9 @@ TILE = 2**20  # numbers dequantized at a time for a product of many rows
 STATE = "weight.quant_state.bitsandbytes__"
 
 
+Parts = tuple[Tensor, Tensor, Tensor | None, Tensor | None, float, str, int]
+
+
 class Linear4bit(QuantizedLinear):
     """A linear layer in NF4 or FP4.
 
@@ -155,6 +158,32 @@ class Linear4bit(QuantizedLinear):
                                 narrow=wide == torch.bfloat16)
         return self._by_tiles(x.to(wide)).to(x.dtype) if found is None else found
 
+    def traced(self, x: Tensor, exact: bool) -> Tensor | None:
+        if not x.is_cpu:
+            return None
+        bias = None if exact else self._bias(torch.float32)
+        return torch.ops.enfold.blocks4_linear(  # type: ignore[no-any-return]
+            x, *self.parts(), self.out_features, self.compute, bias, exact)
+
+    def parts(self) -> Parts:
+        """What the weight's numbers come from."""
+        return (self.weight, self.absmax, self.nested_absmax, self.nested_map, self.offset,
+                self.method, self.block)
+
+    @classmethod
+    def of(cls, parts: Parts, sizes: tuple[int, int], compute: torch.dtype,
+           bias: Tensor | None) -> Linear4bit:
+        """A layer [O, I] of `parts`, for a product."""
+        layer = cls.__new__(cls)
+        nn.Module.__init__(layer)
+        layer.out_features, layer.in_features = sizes
+        layer.compute, layer.original = compute, compute
+        weight, absmax, nested_absmax, nested_map, layer.offset, layer.method, layer.block = parts
+        held = {"weight": weight, "absmax": absmax, "nested_absmax": nested_absmax,
+                "nested_map": nested_map, "bias": bias}
+        layer.__dict__.update(held, nested=nested_absmax is not None)
+        return layer
+
     def _read(self) -> Tensor | native.Nested:
         """The scales as a kernel reads them."""
         if not self.nested:
@@ -191,3 +220,54 @@ def unpack_state(tensor: Tensor) -> dict[str, Any]:
         raise CheckpointError("a 4-bit layer's quant_state in the checkpoint can't be read "
                               f"({error}). Expected JSON with blocksize, dtype and shape. Do: save "
                               "the quantized model again") from error
+
+
+# ---- for graphs: torch.compile sees one operation ------------------------------------------------
+@torch.library.custom_op("enfold::blocks4_linear", mutates_args=())
+def _linear(x: Tensor, packed: Tensor, absmax: Tensor, nested_absmax: Tensor | None,
+            nested_map: Tensor | None, offset: float, kind: str, block: int, outputs: int,
+            compute: torch.dtype, bias: Tensor | None, exact: bool) -> Tensor:
+    """exact: through the weight's numbers, as training wants it."""
+    parts = (packed, absmax, nested_absmax, nested_map, offset, kind, block)
+    layer = Linear4bit.of(parts, (outputs, x.shape[-1]), compute, bias)
+    return F.linear(x, layer.dequantize(x.dtype), bias) if exact else layer.multiply(x)
+
+
+@_linear.register_fake
+def _(x: Tensor, packed: Tensor, absmax: Tensor, nested_absmax: Tensor | None,
+      nested_map: Tensor | None, offset: float, kind: str, block: int, outputs: int,
+      compute: torch.dtype, bias: Tensor | None, exact: bool) -> Tensor:
+    return x.new_empty((*x.shape[:-1], outputs))
+
+
+@torch.library.custom_op("enfold::blocks4_numbers", mutates_args=())
+def _numbers(packed: Tensor, absmax: Tensor, nested_absmax: Tensor | None,
+             nested_map: Tensor | None, offset: float, kind: str, block: int, outputs: int,
+             inputs: int, dtype: torch.dtype) -> Tensor:
+    """The weight [O, I]."""
+    parts = (packed, absmax, nested_absmax, nested_map, offset, kind, block)
+    return Linear4bit.of(parts, (outputs, inputs), dtype, None).dequantize(dtype)
+
+
+@_numbers.register_fake
+def _(packed: Tensor, absmax: Tensor, nested_absmax: Tensor | None, nested_map: Tensor | None,
+      offset: float, kind: str, block: int, outputs: int, inputs: int,
+      dtype: torch.dtype) -> Tensor:
+    return packed.new_empty((outputs, inputs), dtype=dtype)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, *held = inputs
+    ctx.inputs, ctx.rest = x.shape[-1], held[4:]
+    ctx.save_for_backward(*held[:4])
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    offset, kind, block, outputs, _, bias, _ = ctx.rest
+    weight = torch.ops.enfold.blocks4_numbers(*ctx.saved_tensors, offset, kind, block, outputs,
+                                              ctx.inputs, grad.dtype)
+    to_bias = None if bias is None else grad.flatten(0, -2).sum(0).to(bias.dtype)
+    return (grad @ weight, *[None] * 9, to_bias, None)
+
+
+_linear.register_autograd(_backward, setup_context=_keep)

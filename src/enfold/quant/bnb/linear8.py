@@ -71,3 +71,22 @@ class Linear8bitLt(QuantizedLinear):
         rows = x.reshape(-1, self.in_features)
         y = rows8.multiply(rows, self.weight.detach(), self.SCB, self.bias, self.threshold)
         return y.view(*x.shape[:-1], self.out_features)
+
+    def traced(self, x: Tensor, exact: bool) -> Tensor | None:
+        if exact:
+            return None
+        return torch.ops.enfold.llm_int8_linear(  # type: ignore[no-any-return]
+            x, self.weight, self.SCB, self.bias, self.threshold)
+
+
+@torch.library.custom_op("enfold::llm_int8_linear", mutates_args=())
+def _linear(x: Tensor, rows: Tensor, scales: Tensor, bias: Tensor | None,
+            threshold: float) -> Tensor:
+    """For graphs: torch.compile sees one operation, whichever columns are multiplied in full."""
+    y = rows8.multiply(x.reshape(-1, x.shape[-1]), rows, scales, bias, threshold)
+    return y.view(*x.shape[:-1], rows.shape[0])
+
+
+@_linear.register_fake
+def _(x: Tensor, rows: Tensor, scales: Tensor, bias: Tensor | None, threshold: float) -> Tensor:
+    return x.new_empty((*x.shape[:-1], rows.shape[0]))
