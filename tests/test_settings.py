@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -58,3 +60,18 @@ def test_a_misspelt_config_attribute_raises_and_one_of_ones_own_is_kept() -> Non
                                           "'hidden_size'. Do: write 'hidden_size', or set a value"):
         enfold.BertConfig(hiden_size=8)
     assert enfold.BertConfig(flavour="plain").flavour == "plain"
+
+
+def test_full_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the user's own stays
+    try:
+        enfold.enable_full_determinism(3, warn_only=True)
+        first = torch.rand(4)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        enfold.enable_full_determinism(3)
+        assert torch.equal(torch.rand(4), first)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -82,7 +82,12 @@ _PLACES = {
     "enfold.train.parser": "EnfoldArgumentParser",
     "enfold.train.schedules":
         "get_constant_schedule get_constant_schedule_with_warmup "
-        "get_cosine_schedule_with_warmup get_linear_schedule_with_warmup get_scheduler",
+        "get_cosine_schedule_with_warmup get_cosine_with_hard_restarts_schedule_with_warmup "
+        "get_cosine_with_min_lr_schedule_with_warmup "
+        "get_cosine_with_min_lr_schedule_with_warmup_lr_rate get_inverse_sqrt_schedule "
+        "get_linear_schedule_with_warmup get_polynomial_decay_schedule_with_warmup "
+        "get_reduce_on_plateau_schedule get_scheduler get_wsd_schedule",
+    "enfold.train.optim.adafactor": "Adafactor",
     "enfold.quant.config": "BitsAndBytesConfig QuantizationConfig QuantizationMethod",
     "enfold.quant.gptq": "GPTQConfig",
     "enfold.quant.awq": "AwqConfig",
@@ -106,7 +111,7 @@ _PLACES = {
     "enfold.models.configs": "PreTrainedConfig",
     "enfold.nn.outputs": "ModelOutput",
     "enfold.nn.cache": "Cache",
-    "enfold.settings": "set_compat set_seed",
+    "enfold.settings": "enable_full_determinism set_compat set_seed",
     "enfold.weights.convert_llama2c": "convert_llama2c",
 }  # fmt: skip
 _RENAMED = {"PretrainedConfig": "PreTrainedConfig", "DynamicCache": "Cache",

@@ -48,4 +48,15 @@ def set_seed(seed: int, deterministic: bool = False) -> None:
     numpy.random.seed(seed)
     torch.manual_seed(seed)
     if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # read when CUDA starts
         torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+
+
+def enable_full_determinism(seed: int, warn_only: bool = False) -> None:
+    """`set_seed(seed, deterministic=True)`.  warn_only: warn where torch has no such algorithm."""
+    import torch
+
+    set_seed(seed, deterministic=True)
+    if warn_only:
+        torch.use_deterministic_algorithms(True, warn_only=True)
