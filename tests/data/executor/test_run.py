@@ -50,7 +50,7 @@ def test_every_task_is_done_once(go, num_proc: int, here: bool) -> None:
 
 def test_there_are_no_more_workers_than_tasks(go, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    monkeypatch.setattr(pool, "take", lambda threads: taken.append(1) or process.Worker(threads))
+    monkeypatch.setattr(pool, "take", lambda threads, _: taken.append(1) or process.Worker(threads))
     assert go(lambda x: x, range(2), 20) == [0, 1]
     assert len(taken) == 2
 
@@ -189,18 +189,36 @@ def test_workers_draw_different_numbers(go) -> None:
     assert len({number for numbers in drawn for number in numbers}) == 4
 
 
-def test_pandas_is_noticed_when_a_function_imports_it(go) -> None:
+def test_pandas_is_noticed_where_a_job_mentions_it(go) -> None:
     def series(values):
-        before = "pandas" in sys.modules
-        plain = pa.array(values).null_count
         import pandas
 
         frame = pandas.DataFrame({"x": values})
-        return (before, plain, pa.array(frame["x"]).null_count,
-                pa.Table.from_pandas(frame).column("x").null_count)
+        return (pa.array([1, pandas.NA], from_pandas=True).null_count,
+                pa.array(frame["x"]).null_count, pa.Table.from_pandas(frame).column("x").null_count)
+
+    def plain(values):
+        loaded = any(name.startswith("panda") for name in sys.modules)
+        return pa.array(values).null_count, loaded
+
+    values = [1.0, float("nan")]
+    pool.close()
+    assert go(plain, [values] * 2) == [(0, False)] * 2
+    assert go(series, [values] * 2) == [(1, 1, 1)] * 2  # by others
+    assert go(plain, [values] * 2) == [(0, True)] * 2
+
+
+def test_pandas_is_noticed_when_something_else_imports_it(go) -> None:
+    def series(values):
+        from importlib import import_module
+
+        before = pa.array(values).null_count
+        frame = import_module("".join(["pan", "das"])).DataFrame({"x": values})
+        made = pa.Table.from_pandas(frame).column("x")
+        return before, pa.array(frame["x"]).null_count, made.null_count
 
     pool.close()
-    assert go(series, [[1.0, float("nan")]] * 2) == [(False, 0, 1, 1)] * 2
+    assert go(series, [[1.0, float("nan")]] * 2) == [(0, 1, 1)] * 2
 
 
 def test_runs_that_share_the_cores_otherwise_leave_each_other_alone(go, monkeypatch) -> None:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from enfold.data.executor import faults, frames
 from enfold.data.executor.lanes import Lane
+from enfold.data.executor.late import mentions_pandas
 from enfold.data.executor.limits import share
 from enfold.data.executor.process import Worker, dismiss, pool
 from enfold.data.fingerprint import dumps
@@ -32,6 +33,7 @@ class Crew:
         self.results: deque[tuple[int, Any]] = deque()
         self._selector = selectors.DefaultSelector()
         self._payload: IO[bytes] | None = None
+        self._pandas = False  # whether the job mentions it
         self._looked = 0.0
         self._all_done = False
 
@@ -43,8 +45,10 @@ class Crew:
     def hire(self, count: int) -> None:
         """Have up to `count` more at work.  They start up while the job is pickled."""
         first = len(self.workers)
+        if self._payload is None and pool.idle:  # it tells which of those that are there will do
+            self._payload = self._file()
         for rank in range(first, min(self.size, first + count)):
-            worker = pool.take(share(self.size))
+            worker = pool.take(share(self.size), self._pandas)
             self.workers.append(worker)
             self._selector.register(worker.link, selectors.EVENT_READ, (worker, None))
             for stream, _ in worker.outputs:
@@ -54,6 +58,7 @@ class Crew:
             self._payload = self._file()
         for worker in self.workers[first:]:
             lane = self.lanes[worker.rank % len(self.lanes)]
+            worker.plain |= not self._pandas
             worker.order(worker.rank, self._payload.fileno(), lane.reader)
 
     def listen(self, timeout: float) -> None:
@@ -104,6 +109,7 @@ class Crew:
             content = dumps((self.job, list(self.tasks)))
         except Exception as error:
             raise faults.unpicklable(self.job, error) from error
+        self._pandas = mentions_pandas(content)
         in_memory = hasattr(os, "memfd_create")
         file: Any = (os.fdopen(os.memfd_create("enfold-job"), "w+b") if in_memory
                      else tempfile.TemporaryFile())  # noqa: SIM115 - closed by `stop`

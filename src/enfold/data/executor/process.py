@@ -32,6 +32,7 @@ class Worker:
         self.rank = 0
         self.task: int | None = None
         self.ready = self.done = self.keep = False
+        self.plain = False  # whether pyarrow in it may have begun without pandas
         self.idle_since = 0.0
         self.stderr = ""
         self.key = surroundings(threads)
@@ -110,11 +111,12 @@ class _Pool:
         self.idle: list[Worker] = []
         self.lock = threading.Lock()
 
-    def take(self, threads: int) -> Worker:
-        """An idle worker with the same surroundings, or a new one."""
+    def take(self, threads: int, pandas: bool = False) -> Worker:
+        """An idle worker with the same surroundings, or a new one.  pandas: for a job with it."""
         key = surroundings(threads)
         with self.lock:
-            fitting = [worker for worker in self.idle if _usable(worker, key)]
+            fitting = [worker for worker in self.idle
+                       if _usable(worker, key) and not (pandas and worker.plain)]
             chosen = fitting[-1] if fitting else None
             others = [worker for worker in self.idle if worker not in fitting]
             self.idle = [worker for worker in fitting if worker is not chosen]

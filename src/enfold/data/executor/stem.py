@@ -15,7 +15,7 @@ open.
 from __future__ import annotations
 
 import gc
-import importlib.util
+import importlib
 import json
 import os
 import random
@@ -51,7 +51,6 @@ def main(control: int, parent: int) -> None:
     import enfold.data.plan  # noqa: F401 - what nearly every job needs
     from enfold.data.executor import worker
 
-    leave_pandas()
     with socket.socket(fileno=control) as channel:
         request = _Stem(channel, parent).serve()
     if request is not None:
@@ -158,44 +157,3 @@ def _become(request: Request) -> None:
     random.seed()
     if numpy := sys.modules.get("numpy.random"):
         numpy.seed()
-
-
-def leave_pandas() -> None:
-    """Have pyarrow notice pandas when something else imports it.
-
-    It would import it with the first list that it converts, to tell a Series from other things:
-    a quarter of a second in each worker, though none can be there before pandas is.
-    """
-    import pyarrow
-
-    if "pandas" not in sys.modules:
-        finder = _Pandas()
-        sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
-        pyarrow.array([0])
-        finder.hidden = False
-
-
-class _Pandas:
-    """A finder that hides pandas at first; then has pyarrow look again once it is there."""
-
-    hidden = True
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "pandas":
-            return None
-        if self.hidden:
-            raise ImportError("pandas is not looked for yet")
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
-        spec = importlib.util.find_spec(name)
-        loader: Any = spec and spec.loader
-        if hasattr(loader, "exec_module"):
-            load = loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                from pyarrow.lib import _pandas_api
-
-                load(module)
-                _ = _pandas_api.pd  # imports it, which now is free
-
-            loader.exec_module = exec_module
-        return spec

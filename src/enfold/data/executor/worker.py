@@ -19,6 +19,7 @@ from functools import cache
 from typing import Any
 
 from enfold.data.executor import frames, lanes
+from enfold.data.executor.late import leave_pandas, mentions_pandas
 from enfold.data.executor.limits import limit_threads
 
 IDLE = 10.0  # seconds that a worker waits for its next order
@@ -98,6 +99,8 @@ def _obey(channel: socket.socket, rank: int, job: int, lane: int, own: set[str])
 def _load(descriptor: int) -> Any:
     with open(descriptor, "rb") as file, mmap.mmap(
             file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if not mentions_pandas(content):
+            leave_pandas()
         return pickle.loads(content)
 
 
