@@ -5,7 +5,7 @@
 //     rotate    rotary positions on heads
 //
 // Numbers are rounded to the dtype where separate operations of torch would round them.
-#include "exp2.h"
+#include "acts.h"
 #include "rotate.h"
 #include "threads.h"
 
@@ -96,40 +96,7 @@ template <class T> void norm_row(const NormArgs& a, int64_t row) {
     }
 }
 
-// ---- activations --------------------------------------------------------------------------------
-inline F inverse(F x) {  // 1 / x
-#if ENFOLD_AVX512
-    const F near = _mm512_rcp14_ps(x);
-    return fma(near, fma(-x, near, all(1.f)), near);
-#else
-    return 1.f / x;
-#endif
-}
-
-inline F sigmoid(F x) { return inverse(1.f + exp2(larger(x, all(-80.f)) * -LOG2E)); }
-
-// x times the normal distribution's share below x: Abramowitz and Stegun 7.1.26 for the tail.
-inline F gelu(F x) {
-    F size = absolute(x), z = size * 0.70710678118f, t = inverse(fma(z, all(0.3275911f), all(1.f)));
-    F tail = fma(t, all(1.061405429f), all(-1.453152027f));
-    tail = fma(tail, t, all(1.421413741f));
-    tail = fma(tail, t, all(-0.284496736f));
-    tail = fma(tail, t, all(0.254829592f)) * t * exp2(z * z * -LOG2E);
-    F left = 0.5f * size * tail;
-    return pick(x < 0.f, -left, x - left);
-}
-
-enum Act { SILU, GELU, GELU_TANH, QUICK_GELU, RELU, RELU2 };
-
-template <int act> inline F activate(F x) {
-    if (act == SILU) return x * sigmoid(x);
-    if (act == GELU) return gelu(x);
-    if (act == GELU_TANH) return x * sigmoid(1.5957691216f * fma(x * x * x, all(0.044715f), x));
-    if (act == QUICK_GELU) return x * sigmoid(1.702f * x);
-    F above = larger(x, F{});
-    return act == RELU ? above : above * above;
-}
-
+// ---- gates --------------------------------------------------------------------------------------
 template <class T, int act> void gate_row(const GateArgs& a, int64_t row) {
     int dim = int(a.dim);
     const T* gate = (const T*)a.gate + row * dim;

@@ -18,8 +18,11 @@ from enfold.nn.context import Context
 from enfold.nn.kernels import eager, sdpa
 from enfold.nn.linear import Linear
 from enfold.nn.native import attention as native
+from enfold.nn.native import attention_training as training
 from enfold.nn.native import fused
 from enfold.nn.native.fused import goes_native, in_graph
+from enfold.nn.native.training import rotate as rotate_training
+from enfold.nn.native.training import trains
 from enfold.nn.norm import norm
 from enfold.nn.rope import rotate
 from enfold.spec import Attention, Block
@@ -64,6 +67,8 @@ class SelfAttention(Branch):
         """q and k with their positions; natively by cos and sin in fp32."""
         interleaved = self.spec.rope is not None and self.spec.rope.interleaved
         turn = fused.rotate if goes_native(self, q) else rotate
+        if trains(self, q) and cos.dtype == q.dtype:
+            turn = rotate_training
         return turn(q, cos, sin, interleaved), turn(k, cos, sin, interleaved)
 
     def project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,7 +95,13 @@ class SelfAttention(Branch):
             if seen is not None and native.takes(q, k, v):
                 out = native.attention(q, k, v, seen, self.scale, bias)
                 return self.o(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-        mask, dropout = ctx.mask(spec), spec.dropout if self.training else 0.0
+        dropout = spec.dropout if self.training else 0.0
+        if not (ctx.first or ctx.eager or trace is not None) and bias is None and trains(self, q):
+            longest, seen = q.shape[2] if tokens is None else tokens.longest, ctx.seen(spec)
+            if seen is not None and training.takes(q, k, v, seen, longest):
+                out = training.attention(q, k, v, seen, self.scale, dropout)
+                return self.o(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        mask = ctx.mask(spec)
         if tokens is not None:
             k, v = tokens.spread(k), tokens.spread(v)
             if ctx.first:

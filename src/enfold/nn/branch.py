@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from enfold.nn.context import Context
+from enfold.nn.native.training import dropout
 from enfold.nn.norm import norm, sum_norm
 from enfold.spec import Block
 from enfold.spec import Branch as BranchSpec
@@ -40,5 +40,5 @@ class Branch(nn.Module):
         if self.norm_out is not None:
             h = self.norm_out(h)
         if self.drop_out and self.training:
-            h = F.dropout(h, self.drop_out)
+            h = dropout(self, h, self.drop_out)
         return x + h if self.norm_sum is None else sum_norm(self.norm_sum, x, h)

@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from enfold.errors import InputError
+from enfold.nn.native.training import dropout
 from enfold.nn.norm import norm
 from enfold.nn.table import Table
 from enfold.spec import Learned, Sinusoid, Tokens
@@ -16,6 +16,8 @@ from enfold.spec import Learned, Sinusoid, Tokens
 
 class TokenEmbedding(nn.Module):
     """The Module of `spec.Tokens`."""
+
+    native = True
 
     def __init__(self, spec: Tokens, dim: int) -> None:
         super().__init__()
@@ -42,7 +44,8 @@ class TokenEmbedding(nn.Module):
             x = x + self.position(positions)
         if self.norm is not None:
             x = self.norm(x)
-        return F.dropout(x, self.spec.dropout) if self.spec.dropout and self.training else x
+        rate = self.spec.dropout if self.training else 0.0
+        return dropout(self, x, rate) if rate else x
 
     def words(self, ids: Tensor | None) -> Tensor:
         """Rows of the word table; an id outside of it raises."""

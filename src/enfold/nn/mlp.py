@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from enfold.nn.act import activation
 from enfold.nn.branch import Branch
 from enfold.nn.context import Context
 from enfold.nn.linear import Linear
-from enfold.nn.native import fused
+from enfold.nn.native import fused, training
 from enfold.nn.native.fused import CODES, goes_native
 from enfold.spec import MLP, Block
 
@@ -28,7 +27,7 @@ class FeedForward(Branch):
     def mix(self, h: Tensor, ctx: Context) -> Tensor:
         h = self.inner(h)
         if self.inner_dropout and self.training:
-            h = F.dropout(h, self.inner_dropout)
+            h = training.dropout(self, h, self.inner_dropout)
         return self.down(h)  # type: ignore[no-any-return]
 
     def inner(self, h: Tensor) -> Tensor:
@@ -37,4 +36,6 @@ class FeedForward(Branch):
         up = None if self.gate is None else self.up(h)
         if act is not None and goes_native(self, gate):
             return fused.gate(act, gate, up)
+        if self.act in training.SLOPES and training.trains(self, gate):
+            return training.gate(self.act, gate, up)
         return self.act(gate) if up is None else self.act(gate) * up

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from enfold.nn.native.fused import Normalizer, goes_native
+from enfold.nn.native.training import rms, trains
 from enfold.spec import Norm
 
 
@@ -28,6 +29,9 @@ class RMSNorm(nn.Module):
         if own is not None:
             return own(x)
         weight = self.weight
+        if trains(self, x) and (weight is None or (weight.dtype == x.dtype
+                                                   and weight.is_contiguous())):
+            return rms(x, weight, self.eps, self.offset)
         if weight is not None and self.offset:
             weight = weight + self.offset  # type: ignore[assignment]
         h = x.float()
