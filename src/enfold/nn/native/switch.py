@@ -10,8 +10,9 @@ from enfold.nn.native.library import level
 def optimize(model: nn.Module, enabled: bool = True) -> None:
     """Have a model's modules compute by our kernels where they are faster, or by torch alone.
 
-    They are used on a CPU, in training in fp32 only, and change nothing beyond rounding.  Quantized layers
-    always use theirs: there is no other way to the same speed.
+    They are used on a CPU, in training in fp32 only, and change nothing beyond rounding (and which
+    numbers dropout draws).  Quantized layers always use theirs: there is no other way to the same
+    speed.
     """
     level()
     if isinstance(getattr(type(model), "native", None), bool):
