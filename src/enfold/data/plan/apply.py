@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -209,8 +208,7 @@ class Apply(Node):
     def run_silently(self) -> None:
         """Run a function that returns nothing over all rows."""
         chain, below = self._fused()
-        with TemporaryDirectory(prefix="enfold-") as scratch:
-            run_silently(chain, below.frame(), Path(scratch))
+        run_silently(chain, below.frame())
 
     def _fused(self) -> tuple[list[Apply], Node]:
         chain: list[Apply] = [self]
@@ -224,8 +222,7 @@ class Apply(Node):
         return chain, node
 
     def _pass(self, chain: list[Apply], base: Frame, folder: Path | None) -> list[Segment]:
-        with TemporaryDirectory(prefix="enfold-") as scratch:
-            segments, features = run_pass(chain, base, folder, Path(scratch))
+        segments, features = run_pass(chain, base, folder)
         if features is not None:
             self.features = features
         return written.fill(segments, base, self.features, folder)

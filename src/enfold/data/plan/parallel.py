@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -38,14 +39,12 @@ class Parallel:
     """A pass of `chain` over `base` by `count` processes.
 
     unit: of how many rows a stretch must be a multiple, None where it can only be all.  folder:
-    where results go, None for nowhere.  scratch: for what workers need of the base.  bar: told
-    rows.
+    where results go, None for nowhere.  bar: told rows.
     """
 
     def __init__(self, chain: Sequence[Any], base: Frame, unit: int | None, folder: Path | None,
-                 scratch: Path, count: int, bar: Callable[[int], None]) -> None:
+                 count: int, bar: Callable[[int], None]) -> None:
         self.chain, self.base, self.folder, self.count, self.bar = chain, base, folder, count, bar
-        self.scratch = scratch
         self.rows = unit or max(1, base.num_rows)
         self.features = chain[0].below.features
         self.ranked = any(isinstance(step.op, UserOp) and step.op.call.with_rank for step in chain)
@@ -114,12 +113,12 @@ class Parallel:
         tasks = [(number + 1, *span) for number, span in enumerate(spans)]
         ranks = [rank for rank, _ in enumerate(spans)] if self.ranked else None
         ops = [copied(step.op) if self.here else step.op for step in self.chain]
-        engine = engine_now()
-        job = PassJob(self.base, self.features, ops, self.folder, self.ranked,
-                      self.scratch if engine is None else None)
-        if engine is not None:
+        job = PassJob(self.base, self.features, ops, self.folder, self.ranked)
+        if (engine := engine_now()) is not None:
             engine.run(job, tasks, ranks, keep, self.bar)
-        else:
+            return
+        with TemporaryDirectory(prefix="enfold-") as scratch:  # for what workers need of the base
+            job.scratch = Path(scratch)
             run_parallel(job, tasks, self.count, on_result=keep, on_progress=self.bar,
                          seconds=seconds, here=self.here, stays=self.here, ranks=ranks)
 

@@ -22,17 +22,16 @@ from enfold.errors import FunctionError
 _SHOWN = 1000  # rows from which a progress bar is drawn
 
 
-def run_pass(chain: Sequence[Any], base: Frame, folder: Path | None,
-             scratch: Path | None = None) -> tuple[list[Segment], Features | None]:
+def run_pass(chain: Sequence[Any], base: Frame,
+             folder: Path | None) -> tuple[list[Segment], Features | None]:
     """(what was written, the features at the end).
 
-    chain: steps, lowest first.  folder: to write to, None for memory.  scratch: a folder for what
-    several processes need of the base; without it there is one process.
+    chain: steps, lowest first.  folder: to write to, None for memory, which takes one process.
     """
     count = processes(chain)
     with _bar(chain, base) as bar:
-        if count > 1 and scratch is not None:
-            return _parallel(chain, base, folder, scratch, count, bar)
+        if count > 1:
+            return _parallel(chain, base, folder, count, bar)
         writer = Writer(folder)
         features = None
         for chunk in _watched(chain, Base(base, chain[0].below.features, ahead=True), bar):
@@ -41,12 +40,12 @@ def run_pass(chain: Sequence[Any], base: Frame, folder: Path | None,
     return open_all(folder, writer.close()), features
 
 
-def run_silently(chain: Sequence[Any], base: Frame, scratch: Path) -> None:
+def run_silently(chain: Sequence[Any], base: Frame) -> None:
     """Run a function that returns nothing over all rows."""
     count = processes(chain)
     with _bar(chain, base) as bar:
         if count > 1:
-            _parallel(chain, base, None, scratch, count, bar)
+            _parallel(chain, base, None, count, bar)
         else:
             for _ in _watched(chain, Base(base, chain[0].below.features, ahead=True), bar):
                 pass
@@ -95,9 +94,9 @@ def unit(chain: Sequence[Any]) -> int | None:
     return rows
 
 
-def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, scratch: Path, count: int,
+def _parallel(chain: Sequence[Any], base: Frame, folder: Path | None, count: int,
               bar: Callable[[int], None]) -> tuple[list[Segment], Features | None]:
-    segments, found = Parallel(chain, base, unit(chain), folder, scratch, count, bar).run()
+    segments, found = Parallel(chain, base, unit(chain), folder, count, bar).run()
     return open_all(folder, segments), _together(found)
 
 
