@@ -74,6 +74,19 @@ def test_one_layer_stacked_another_in_pieces(kind: str, tmp_path: Path) -> None:
     same(load(kind, rewritten(both.folder, tmp_path, mixed)), both.ours)
 
 
+@pytest.mark.parametrize("kind", SPARSE)
+def test_states_of_single_experts(kind: str) -> None:
+    """As files have them: what people read with safetensors, and what the Trainer resumes from."""
+    both = pair(kind, "ForCausalLM")
+    state = load_file(both.folder / "model.safetensors")
+    model = type(both.ours)(both.ours.config)
+    model.load_state_dict(state)
+    same(model, both.ours)
+    one = next(name for name in state if "experts.3." in name)
+    with pytest.raises(CheckpointError, match=r"missing: '\S+experts.\S+proj'; unexpected: "):
+        model.load_state_dict({name: t for name, t in state.items() if name != one})
+
+
 def test_transformers_4_writes_and_reads_the_same(tmp_path: Path,
                                                   oracle457: Callable[..., Any]) -> None:
     lines = []

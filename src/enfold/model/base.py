@@ -31,7 +31,6 @@ from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
 from enfold.weights.face import PublicFace
 from enfold.weights.names import NameTable
-from enfold.weights.pieces import Pieces
 from enfold.weights.slots import materialise, retied, slots
 
 if TYPE_CHECKING:
@@ -60,7 +59,6 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
     body: Any
     head: HeadModule
     prefix: str
-    pieces: tuple[Pieces, ...]  # tensors that files hold otherwise than under their names
 
     def __init__(self, config: Config, **options: Any) -> None:
         self._build(config, **options)

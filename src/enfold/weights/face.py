@@ -22,6 +22,7 @@ from enfold.errors import CheckpointError, nearest
 from enfold.weights.names import NameTable
 from enfold.weights.packed import in_layers, inside, packed, take_state
 from enfold.weights.paths import View, ancestors, join, no_path, replace, resolve
+from enfold.weights.pieces import Pieces, apart
 from enfold.weights.slots import PARTS, members, parameters
 
 IncompatibleKeys = nn.modules.module._IncompatibleKeys
@@ -31,6 +32,7 @@ class PublicFace(nn.Module):
     """Gives a model with children `body` and `head` the ecosystem's names, by its table `names`."""
 
     names: NameTable
+    pieces: tuple[Pieces, ...] = ()  # tensors that files hold otherwise than under their names
 
     # ---- iteration -------------------------------------------------------------------------------
     def _ours(self) -> Iterator[tuple[str, nn.Module]]:
@@ -118,11 +120,16 @@ class PublicFace(nn.Module):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
                         assign: bool = False) -> Any:
-        """Copy a state (their names) in; with `strict` a missing or unexpected name raises."""
+        """Copy a state (their names) in; with `strict` a missing or unexpected name raises.
+
+        Experts may be stacked, or one by one as in files.
+        """
         places: dict[str, list[str]] = {}
         for ours, _, _ in members(self, packed=False):
             places.setdefault(self.names.theirs(ours), []).append(ours)
-        given = {self.names.first(name): tensor for name, tensor in state_dict.items()}
+        joints, state_dict = apart(state_dict, self.pieces)
+        given: dict[str, Any] = {self.names.first(name): tensor
+                                 for name, tensor in state_dict.items()} | joints
         stored = in_layers({self.names.ours(name): name for name in given if self._known(name)},
                            layers := packed(self))
         ties = {id(tensor): None for name, tensor in self.named_parameters() if name in given}
@@ -137,7 +144,7 @@ class PublicFace(nn.Module):
             take_state(layers[path], path, {leaf: given[name] for leaf, name in keys.items()})
         for name, tensor in given.items():
             for ours in places.get(name, ()):
-                _copy(self, ours, name, tensor, assign)
+                _copy(self, ours, name, tensor() if name in joints else tensor, assign)
         return IncompatibleKeys(missing, unexpected)
 
     def _known(self, name: str) -> bool:

@@ -9,8 +9,9 @@ are ends of names.  A file may hold the stack itself, too; saving always writes 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ class Pieces:
             yield from one.chunk(len(self.parts))
 
 
+    def join(self, pieces: Sequence[Tensor]) -> Tensor:
+        """The model's tensor of its pieces."""
+        import torch
+
+        if not self.count:
+            return pieces[0]
+        width = len(self.parts)
+        return torch.stack([torch.cat(tuple(pieces[start : start + width]))
+                            for start in range(0, len(pieces), width)])
+
+
 def _start(name: str, end: str) -> str | None:
     if name != end and not name.endswith(f".{end}"):
         return None
@@ -69,3 +81,18 @@ def in_pieces(tensors: Mapping[str, Tensor], table: Iterable[Pieces]) -> dict[st
         found |= {name: tensor} if held is None else dict(
             zip(held.split(name) or (), held.cut(tensor), strict=True))
     return found
+
+
+def apart(state: Mapping[str, Tensor],
+          table: Iterable[Pieces]) -> tuple[dict[str, Callable[[], Tensor]], dict[str, Tensor]]:
+    """(the model's name -> what joins its pieces, the other tensors) of a state of either kind."""
+    rest, found, table = dict(state), dict[str, "Callable[[], Tensor]"](), tuple(table)
+    if not table:
+        return found, rest
+    for key in state:
+        for pieces in table:
+            name = pieces.whole(key)
+            names = () if name is None or name in state else pieces.split(name) or ()
+            if name is not None and names and all(part in rest for part in names):
+                found[name] = partial(pieces.join, [rest.pop(part) for part in names])
+    return found, rest
