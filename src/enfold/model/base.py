@@ -31,6 +31,7 @@ from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
 from enfold.weights.face import PublicFace
 from enfold.weights.names import NameTable
+from enfold.weights.single import single_names
 from enfold.weights.slots import materialise, retied, slots
 
 if TYPE_CHECKING:
@@ -206,7 +207,10 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
         plan = get_family(self.model_type).plan(self.config, cls.suffix)
         head = BaseHead(plan.head, self.body, self.config)  # type: ignore[arg-type]
         head.pooled = pooled
-        return cls.adopt(self.config, plan, self.body, head)
+        base = cls.adopt(self.config, plan, self.body, head)
+        if base.pieces != self.pieces:
+            base.names, base.pieces = single_names(base.names, base.pieces)
+        return base
 
     # ---- switches --------------------------------------------------------------------------------
     def set_attn_implementation(self, attn_implementation: str) -> None:

@@ -24,6 +24,7 @@ from enfold.weights.load import Report, Terms, load
 from enfold.weights.place.devices import rank_device
 from enfold.weights.place.request import Request
 from enfold.weights.shard.model import CutHomes, cut_model, in_step, ranks_of
+from enfold.weights.single import single_experts
 
 PathLike = str | os.PathLike[str]
 NOT_YET = {
@@ -98,6 +99,8 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
         config.attn_implementation = options.attn_implementation
     model._build(config, add_pooling_layer=options.add_pooling_layer)
     method = quantizing(config, options)
+    if method is not None:
+        single_experts(model, checkpoint.keys())
     terms = _terms(model, config, checkpoint, options, edits)
     terms.method = method
     _share(model, options, terms)

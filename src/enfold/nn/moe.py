@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +98,8 @@ class Experts(nn.Module):
 
     def __init__(self, spec: spec.MLP, count: int, dim: int) -> None:
         super().__init__()
-        self.act, self.hidden = activation(spec.act), spec.hidden
+        self.act, self.count = activation(spec.act), count
+        self.dim, self.hidden = dim, spec.hidden
         self.gate_up_proj = nn.Parameter(torch.empty(count, 2 * spec.hidden, dim))
         self.down_proj = nn.Parameter(torch.empty(count, dim, spec.hidden))
 
@@ -106,14 +108,17 @@ class Experts(nn.Module):
         """The sum of each token's experts [N, D], of x [N, D], shares and chosen [N, K]."""
         experts, places = chosen.reshape(-1), chosen.shape[-1]
         order = experts.argsort(stable=True)
-        counts = torch.bincount(experts, minlength=len(self.gate_up_proj)).tolist()
-        rows = torch.split(x[order // places], counts)
-        first, second = self.gate_up_proj.unbind(0), self.down_proj.unbind(0)
-        done = [self._one(number, taken, first[number], second[number], added)
-                for number, taken in enumerate(rows) if len(taken)]
+        counts = torch.bincount(experts, minlength=self.count).tolist()
+        done = self.outputs(torch.split(x[order // places], counts), added)
         y = torch.cat(done)[order.argsort()].view(*chosen.shape, -1)
         mixed: Tensor = (y * shares[..., None]).sum(1)
         return mixed.to(x.dtype)
+
+    def outputs(self, rows: tuple[Tensor, ...], added: Mapping[str, Added]) -> list[Tensor]:
+        """Those of the experts that have tokens, of the tokens [n, D] of each."""
+        first, second = self.gate_up_proj.unbind(0), self.down_proj.unbind(0)
+        return [self._one(number, taken, first[number], second[number], added)
+                for number, taken in enumerate(rows) if len(taken)]
 
     def _one(self, number: int, x: Tensor, gate_up: Tensor, down: Tensor,
              added: Mapping[str, Added]) -> Tensor:
@@ -121,19 +126,43 @@ class Experts(nn.Module):
         h = product(self, x, gate_up)
         if (more := added.get("gate_up_proj")) is not None:
             h = h + more(number, x).to(h.dtype)
-        h = self._gated(h)
+        h = gated(self, *h.chunk(2, -1))
         y = product(self, h, down)
         if (more := added.get("down_proj")) is not None:
             y = y + more(number, h).to(y.dtype)
         return y
 
-    def _gated(self, h: Tensor) -> Tensor:
-        gate, up = h.chunk(2, -1)
-        code = CODES.get(self.act)
-        if code is not None and goes_native(self, h):
-            return fused.gate(code, gate, up)
-        return self.act(gate) * up
-
     def extra_repr(self) -> str:
-        count, dim, hidden = self.down_proj.shape
-        return f"{count} x ({dim} -> {hidden} -> {dim})"
+        return f"{self.count} x ({self.dim} -> {self.hidden} -> {self.dim})"
+
+
+class SingleExperts(Experts):
+    """Experts as linear layers of their own, `0.gate`, `0.up`, `0.down`, ...: so that each can be
+    stored in fewer bits.
+    """
+
+    def __init__(self, stacked: Experts) -> None:
+        nn.Module.__init__(self)
+        self.act, self.count = stacked.act, stacked.count
+        self.dim, self.hidden = stacked.dim, stacked.hidden
+        for number in range(self.count):
+            self.add_module(str(number), nn.ModuleDict({
+                "gate": Linear(self.dim, self.hidden, bias=False),
+                "up": Linear(self.dim, self.hidden, bias=False),
+                "down": Linear(self.hidden, self.dim, bias=False)}))
+
+    def outputs(self, rows: tuple[Tensor, ...], added: Mapping[str, Added]) -> list[Tensor]:
+        return [self._single(self._modules[str(number)], taken)
+                for number, taken in enumerate(rows) if len(taken)]
+
+    def _single(self, expert: Any, x: Tensor) -> Tensor:
+        h = gated(self, expert["gate"](x), expert["up"](x))
+        return expert["down"](h)  # type: ignore[no-any-return]
+
+
+def gated(experts: Experts, gate: Tensor, up: Tensor) -> Tensor:
+    """act(gate) * up."""
+    code = CODES.get(experts.act)
+    if code is not None and goes_native(experts, gate):
+        return fused.gate(code, gate, up)
+    return experts.act(gate) * up

@@ -83,6 +83,12 @@ def in_pieces(tensors: Mapping[str, Tensor], table: Iterable[Pieces]) -> dict[st
     return found
 
 
+def in_file(module: str, table: Iterable[Pieces]) -> str:
+    """What files call a module of one weight."""
+    names = (pieces.split(f"{module}.weight") for pieces in table if not pieces.count)
+    return next((found[0].removesuffix(".weight") for found in names if found), module)
+
+
 def apart(state: Mapping[str, Tensor],
           table: Iterable[Pieces]) -> tuple[dict[str, Callable[[], Tensor]], dict[str, Tensor]]:
     """(the model's name -> what joins its pieces, the other tensors) of a state of either kind."""
