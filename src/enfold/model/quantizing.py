@@ -10,9 +10,7 @@ from torch import nn
 
 from enfold.config import Config
 from enfold.errors import ArgumentError, ConfigError, InputError
-from enfold.nn.moe import Router
 from enfold.weights.packed import Method, linears, packed
-from enfold.weights.pieces import in_file
 
 if TYPE_CHECKING:
     from enfold.quant.config import QuantizationConfig
@@ -52,6 +50,9 @@ class QuantizedMixin(nn.Module):
         dtype: by default that of the model's other weights.
         """
         layers = packed(self)
+        if dtype is not None and not dtype.is_floating_point:
+            raise InputError(f"{type(self).__name__}.dequantize({dtype}): expected a floating type."
+                             " Do: torch.bfloat16")
         dtype = dtype or next((p.dtype for p in self.parameters() if p.is_floating_point()), None)
         if not layers:
             raise InputError(f"{type(self).__name__}.dequantize(): the model is not quantized. Do: "
@@ -84,6 +85,22 @@ class QuantizedMixin(nn.Module):
         self._refuse_cast("bfloat16()")
         return super().bfloat16()
 
+    def double(self) -> Self:
+        """Cast to float64."""
+        self._refuse_cast("double()")
+        return super().double()
+
+    def type(self, dst_type: torch.dtype | str) -> Self:
+        """Cast."""
+        self._refuse_cast(f"type({dst_type})")
+        return super().type(dst_type)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Train all parameters, or none; quantized weights never are."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad and parameter.is_floating_point())
+        return self
+
     def _refuse_cast(self, call: str) -> None:
         if self.is_quantized:
             raise InputError(f"{type(self).__name__}.{call}: a quantized model keeps the types it "
@@ -91,11 +108,9 @@ class QuantizedMixin(nn.Module):
 
 
 def stored_config(model: Any) -> dict[str, Any]:
-    """config.json's `quantization_config`, which names the layers that are plain, routers too."""
+    """config.json's `quantization_config`, which names the linear layers that are plain."""
     config: QuantizationConfig = model.config.quantization_config
-    routers = [path for path, module in model._ours() if isinstance(module, Router)]
-    return config.saved([in_file(model.names.theirs(path), model.pieces)
-                         for path in (*(path for path, _ in linears(model)), *routers)])
+    return config.saved([model.names.theirs(path) for path, _ in linears(model)])
 
 
 def quantizing(config: Config, options: Any) -> Method | None:
@@ -118,7 +133,11 @@ def quantizing(config: Config, options: Any) -> Method | None:
 
 def _wanted(options: Any) -> Any:
     """The configuration that the caller gave, in either way."""
-    short = {name: True for name in ("load_in_4bit", "load_in_8bit") if getattr(options, name)}
+    given = {name: getattr(options, name) for name in ("load_in_4bit", "load_in_8bit")}
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise ArgumentError(f"from_pretrained: {name} is {value!r}, expected True or False")
+    short = {name: True for name, value in given.items() if value}
     if not short:
         return options.quantization_config
     if options.quantization_config is not None:
@@ -137,8 +156,8 @@ def _adopt(stored: QuantizationConfig, given: QuantizationConfig) -> None:
                           "quantization_config out, or load the original checkpoint")
     for name in stored.READING:
         setattr(stored, name, getattr(given, name))
-    others = [name for name in stored.DEFAULTS
-              if name not in stored.READING and getattr(stored, name) != getattr(given, name)]
+    others = [name for name in stored.DEFAULTS if name in given.asked
+              and name not in stored.READING and getattr(stored, name) != getattr(given, name)]
     if others:
         log.warning("the checkpoint is quantized already, so these of quantization_config don't "
                     "apply: %s", ", ".join(others))

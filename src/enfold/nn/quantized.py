@@ -31,7 +31,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from enfold.errors import InputError
 from enfold.nn.linear import Conv1D, Kernel, Linear
+
+PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class QuantizedLinear(nn.Linear):
@@ -111,6 +114,12 @@ class QuantizedLinear(nn.Linear):
             found, weight = Conv1D.of(found), weight.t().contiguous()
         found.weight, found.bias = nn.Parameter(weight, requires_grad=False), self.bias
         return found.train(self.training)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "weight" and isinstance(value, Tensor) and value.dtype in PLAIN:
+            raise InputError(f"a {self.method} layer holds no plain weight, got one of "
+                             f"{value.dtype}. Do: layer.requantize(weight), or model.dequantize()")
+        super().__setattr__(name, value)
 
     def extra_repr(self) -> str:
         return (f"in_features={self.in_features}, out_features={self.out_features}, "

@@ -14,7 +14,7 @@ from torch import nn
 
 from enfold.errors import ConfigError
 from enfold.nn.quantized import QuantizedLinear
-from enfold.quant.config import QuantizationMethod
+from enfold.quant.config import QuantizationMethod, check_pattern
 from enfold.quant.float8 import Float8Linear
 from enfold.quant.gptq import NotedConfig
 from enfold.quant.group_linear import PackedLinear, Scheme
@@ -63,9 +63,16 @@ class CompressedTensorsConfig(NotedConfig):
             raise NotImplementedError("CompressedTensorsConfig: run_compressed=False is not built. "
                                       "Do: load the model and call model.dequantize()")
         given = self.config_groups or {}
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"CompressedTensorsConfig: config_groups is a {type(given).__name__},"
+                              " expected a dictionary such as {'W4A16': ['Linear']}")
         self.config_groups = {name: group if isinstance(group, Group) else Group.of(name, group)
                               for name, group in given.items()}
         self.ignore = list(self.ignore or ())
+        for pattern in (*self.ignore, *(target for group in self.config_groups.values()
+                                        for target in group.targets)):
+            check_pattern(pattern.removeprefix("re:") if pattern.startswith("re:") else "",
+                          "CompressedTensorsConfig: targets or ignore")
         if not self.config_groups:
             raise ConfigError("CompressedTensorsConfig: config_groups is empty, expected for "
                               "example {'W4A16': ['Linear']}. Do: say which layers are quantized")

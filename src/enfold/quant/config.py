@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,7 @@ class QuantizationConfig:
     quant_method: ClassVar[str] = ""
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     READING: ClassVar[tuple[str, ...]] = ()  # what a caller may choose for a stored model
+    asked: set[str]  # what is not the default
     stored: bool = False  # whether it is that of a checkpoint which is quantized already
 
     def __init__(self, **values: Any) -> None:
@@ -48,6 +50,8 @@ class QuantizationConfig:
             raise unknown_arguments(f"{type(self).__name__}()", unknown, self.DEFAULTS)
         for name, default in self.DEFAULTS.items():
             setattr(self, name, copy.copy(values.get(name, default)))
+        self.asked = {name for name, value in values.items()
+                      if value != self.DEFAULTS[name] and (value or self.DEFAULTS[name])}
         self.check()
 
     def check(self) -> None:
@@ -123,6 +127,15 @@ class QuantizationConfig:
         return twin
 
 
+def check_pattern(pattern: Any, title: str) -> None:
+    """Raise for what is no regular expression."""
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ConfigError(f"{title} has {pattern!r}, expected a name or a regular expression "
+                          f"({error}). Do: correct it") from None
+
+
 class BitsAndBytesConfig(QuantizationConfig):
     """4 bits in blocks of 64 (NF4, FP4), or 8 bits by rows (LLM.int8), stored as bitsandbytes does.
 
@@ -167,6 +180,8 @@ class BitsAndBytesConfig(QuantizationConfig):
         for name, kinds, said in KINDS:
             if not isinstance(getattr(self, name), kinds):
                 raise ArgumentError(f"{title}: {name} is {getattr(self, name)!r}, expected {said}")
+        for pattern in self.llm_int8_skip_modules or ():
+            check_pattern(pattern, f"{title}: llm_int8_skip_modules")
         if self.bnb_4bit_quant_type not in ("fp4", "nf4"):
             raise ConfigError(f"{title}: bnb_4bit_quant_type is {self.bnb_4bit_quant_type!r}, "
                               "expected 'nf4' or 'fp4'. Do: use 'nf4'")

@@ -57,7 +57,7 @@ class FineGrainedFP8Config(NotedConfig):
                               "expected 'dynamic' or 'static'")
         size = self.weight_block_size
         if size is not None:
-            if len(size) != 2 or min(size) < 1:
+            if not isinstance(size, tuple | list) or len(size) != 2 or min(size) < 1:
                 raise ConfigError(f"FineGrainedFP8Config: weight_block_size is {size!r}, expected "
                                   "two positive numbers. Do: (128, 128)")
             self.weight_block_size = (int(size[0]), int(size[1]))

@@ -54,6 +54,11 @@ def from_gptq(leaves: Mapping[str, Tensor], bits: int, group_size: int, *, versi
         zeros = (zeros + 1) & (2**bits - 1)
     group = leaves.get("g_idx")
     inputs = group.shape[0] if group is not None else leaves["qweight"].shape[0] * 32 // bits
+    if group is not None and (
+            int(group.min()) < 0 or int(group.max()) >= scales.shape[1]):
+        raise CheckpointError(f"g_idx of a GPTQ layer is {int(group.min())} to {int(group.max())}, "
+                              f"expected 0 to {scales.shape[1] - 1}, its groups. Do: download or "
+                              "quantize the checkpoint again")
     if group is not None and torch.equal(group, run_group(inputs, group_size).to(group)):
         group = None
     return Groups(bits, inputs, leaves["qweight"].t().contiguous(), scales,

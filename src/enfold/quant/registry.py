@@ -31,6 +31,9 @@ def as_config(value: Any) -> QuantizationConfig:
     """A configuration from itself, another library's with `to_dict`, or a dictionary."""
     if isinstance(value, QuantizationConfig):
         return value.resolve()
+    if isinstance(value, type):
+        raise ConfigError(f"quantization_config is the class {value.__name__}, expected one of "
+                          f"its objects. Do: {value.__name__}(...)")
     if not isinstance(value, Mapping) and hasattr(value, "to_dict"):
         value = value.to_dict()
     if not isinstance(value, Mapping):
@@ -53,7 +56,8 @@ def _name(values: Mapping[str, Any]) -> str:
         return str(getattr(name, "value", name))
     if values.get("load_in_4bit") or values.get("load_in_8bit"):
         return "bitsandbytes"
-    raise ConfigError(f"quantization_config has no quant_method, only {', '.join(values)}. Do: add "
+    raise ConfigError("quantization_config has no quant_method, only "
+                      f"{', '.join(values) or 'nothing at all'}. Do: add "
                       f"'quant_method', one of {', '.join(MODULES)}")
 
 

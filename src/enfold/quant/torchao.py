@@ -71,6 +71,10 @@ class TorchAoConfig(QuantizationConfig):
             if getattr(self, name):
                 raise NotImplementedError(f"TorchAoConfig: {name}=True is not built: embeddings "
                                           "stay as they are. Do: leave it out")
+        size = self.group_size
+        if size is not None and (not isinstance(size, int) or (size != -1 and size < 1)):
+            raise ConfigError(f"TorchAoConfig: group_size is {size!r}, expected a positive number, "
+                              "or -1 for one group. Do: group_size=128")
         grouped = "int4" in self.quant_type or self.quant_type == "int8_weight_only"
         if self.group_size is not None and not grouped:
             raise ArgumentError(f"TorchAoConfig: {self.quant_type} takes no group_size, got "

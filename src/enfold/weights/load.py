@@ -232,6 +232,11 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
                 "config.json against the weights, or load with ignore_mismatched_sizes=True to "
                 "initialise it anew")
         return None
+    if value.dtype.itemsize == 1 and slot.tensor.is_floating_point():
+        raise CheckpointError(f"{terms.title}: tensor {_spelled(key, checkpoint)!r} is of "
+                              f"{value.dtype}, expected numbers of 16 bits or more: it is part of "
+                              "a quantized weight. Do: download the checkpoint again, with all "
+                              "its statistics and quantization_config in config.json")
     return report.homes.take(slot.name, value, _dtype(value, terms), checkpoint, key)
 
 

@@ -98,6 +98,10 @@ class Linear4bit(QuantizedLinear):
             raise CheckpointError(f"{title} was {state['shape']} before it was quantized, expected "
                                   f"{shape}. Do: check config.json against the weights")
         needed = {"weight": (self.count + 1) // 2, "weight.absmax": -(-self.count // self.block)}
+        absmax = torch.uint8 if "weight.nested_absmax" in tensors else torch.float32
+        if tensors["weight.absmax"].dtype != absmax:
+            raise CheckpointError(f"{title} has {tensors['weight.absmax'].dtype} in weight.absmax, "
+                                  f"expected {absmax}. Do: save the quantized model again")
         for name, count in needed.items():
             held = tensors[name].nbytes if name == "weight" else tensors[name].numel()
             if held != count:
@@ -215,8 +219,10 @@ def unpack_state(tensor: Tensor) -> dict[str, Any]:
     """The dictionary in a tensor of bytes."""
     try:
         found: dict[str, Any] = json.loads(bytes(tensor.cpu().tolist()))
-        return {name: found[name] for name in ("blocksize", "dtype", "shape")} | found
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(getattr(torch, found["dtype"]), torch.dtype):
+            raise ValueError(f"dtype {found['dtype']}")
+        return found | {"blocksize": int(found["blocksize"]), "shape": list(found["shape"])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError("a 4-bit layer's quant_state in the checkpoint can't be read "
                               f"({error}). Expected JSON with blocksize, dtype and shape. Do: save "
                               "the quantized model again") from error

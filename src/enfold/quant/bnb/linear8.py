@@ -43,11 +43,11 @@ class Linear8bitLt(QuantizedLinear):
         shape = (self.out_features, self.in_features)
         weight, scales = tensors["weight"], tensors["SCB"]
         if tuple(weight.shape) != shape or scales.numel() != shape[0] or (
-                weight.dtype != torch.int8):
+                weight.dtype != torch.int8 or not scales.is_floating_point()):
             raise CheckpointError(f"an 8-bit layer of the checkpoint has {weight.dtype} "
-                                  f"{tuple(weight.shape)} and {scales.numel()} scales, expected "
-                                  f"int8 {shape} and {shape[0]}. Do: check config.json against the "
-                                  "weights")
+                                  f"{tuple(weight.shape)} and {scales.numel()} scales of "
+                                  f"{scales.dtype}, expected int8 {shape} and {shape[0]} floats. "
+                                  "Do: check config.json against the weights")
         if "weight_format" in tensors and int(tensors["weight_format"]) != 0:
             raise CheckpointError("an 8-bit layer of the checkpoint has weight_format "
                                   f"{int(tensors['weight_format'])}, expected 0 (row by row). Do: "

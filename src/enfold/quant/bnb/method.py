@@ -28,7 +28,8 @@ class BitsAndBytes:
     def layer(self, path: str, linear: nn.Linear, held: Collection[str]) -> QuantizedLinear | None:
         """The layer for `path`; what the checkpoint holds decides if it is quantized already."""
         config = self.config
-        stored = any(name == "SCB" or name.startswith("weight.") for name in held)
+        stored = any(name in ("SCB", "weight_format") or name.startswith("weight.")
+                     for name in held)
         if config.stored and not stored:
             return None
         if not stored and skipped(path, config.llm_int8_skip_modules or ()):

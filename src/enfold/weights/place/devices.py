@@ -22,10 +22,22 @@ def as_device(value: Any, name: str) -> torch.device:
     except (RuntimeError, TypeError) as error:
         raise InputError(f"{name} is {value!r}, expected 'auto', 'cpu', 'cuda', 'cuda:1' or a "
                          "torch.device") from error
+    if device.type not in ("cpu", "cuda", "meta") and not _is_there(device):
+        raise InputError(f"{name} is {value!r}, but torch has no such device here. Do: use 'cpu', "
+                         "or leave it out")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"{name} is {value!r}, but torch sees no GPU. Do: use 'cpu', or leave it "
                          "out")
     return device
+
+
+def _is_there(device: torch.device) -> bool:
+    """Whether a device that is neither the CPU nor a GPU of CUDA can be used."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+    return True
 
 
 def canonical(place: Any) -> Place:

@@ -68,7 +68,12 @@ class Folder:
             raise InputError(f"{name!r} is to stay on the disk, but no safetensors file holds it "
                              f"as {_kind(tensor)}, so it has to be written. Do: give "
                              "offload_folder='offload', or load safetensors with dtype='auto'")
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"offload_folder is {str(self.path)!r}, where no folder can be made "
+                             f"({error.strerror}). Do: give a folder that can be written to"
+                             ) from error
         target = self.path / f"{name}.safetensors"
         draft = target.with_suffix(f".{os.getpid()}.tmp")
         write_safetensors(draft, {name: tensor.detach()})

@@ -81,6 +81,9 @@ class Request:
         return Spread(plan, devices, Folder(self.offload_folder), model.names)
 
     def _limits(self, work: int) -> Limits:
+        if not isinstance(self.max_memory, Mapping | None):
+            raise InputError(f"max_memory is {self.max_memory!r}, expected a size by place. Do: "
+                             "max_memory={0: '10GiB', 'cpu': '30GB'}")
         given = {place: limit(place, size) for place, size in (self.max_memory or {}).items()}
         gpus = gpu_memory()
         for place in given:
