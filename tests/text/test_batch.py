@@ -92,3 +92,10 @@ def test_text_is_no_tensor() -> None:
     with pytest.raises(TokenizerError, match="got text such as 'POSITIVE', expected numbers. "
                        r"Do: .*dataset.class_encode_column\('label'\)"):
         BatchEncoding({"label": ["POSITIVE", "NEGATIVE"]}, tensor_type="pt")
+
+
+def test_labels_that_are_missing_or_uneven() -> None:
+    with pytest.raises(TokenizerError, match=r"row 1 is None.*row\['labels'\] is not None"):
+        BatchEncoding({"labels": [1, None]}, tensor_type="pt")
+    with pytest.raises(TokenizerError, match="a collator that pads them too: DataCollatorForSeq2S"):
+        BatchEncoding({"labels": [[1], [1, 2]]}, tensor_type="pt")

@@ -56,6 +56,12 @@ def classes(logits: Tensor, labels: Tensor, problem: str) -> Tensor:
                              "of 0 and 1")
         return _entropy(logits, labels.reshape(-1), IGNORED)
     if problem == "multi_label_classification":
+        if labels.shape != logits.shape:
+            raise InputError(
+                f"labels have shape {tuple(labels.shape)} and are of {labels.dtype}, expected "
+                f"{list(logits.shape)}, 0 or 1 for each class (multi_label_classification, which "
+                "labels with a fraction mean too). Do: whole numbers for one class per text, or "
+                "num_labels=1 for regression")
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
     raise InputError(f"config.problem_type is {problem!r}, expected 'regression', "
                      "'single_label_classification' or 'multi_label_classification'")

@@ -232,9 +232,16 @@ def _tensor(key: str, value: Any, kind: str) -> Any:
                 f"can't make a tensor of {key!r}: got text such as {text[:40]!r}, expected "
                 f"numbers. Do: leave that column out; or, if it names classes, number them: "
                 f"dataset.class_encode_column({key!r})") from error
+        if None in parts:
+            raise TokenizerError(
+                f"can't make a tensor of {key!r}: row {parts.index(None)} is None, expected a "
+                f"number. Do: leave such rows out, dataset.filter(lambda row: row[{key!r}] is not "
+                "None)") from error
+        collator = ", or for labels a collator that pads them too: DataCollatorForSeq2Seq, " \
+            "DataCollatorForTokenClassification" if key == "labels" else ""
         raise TokenizerError(
             f"can't make a tensor of {key!r}: rows have different lengths, or hold something that "
-            "is not a number. Do: padding=True, truncation=True"
+            f"is not a number. Do: padding=True, truncation=True{collator}"
         ) from error
 
 

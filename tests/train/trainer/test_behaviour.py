@@ -11,7 +11,7 @@ import transformers
 from torch import nn
 from torch.utils.data import DataLoader
 
-from enfold.data import Dataset
+from enfold.data import Dataset, DatasetDict
 from enfold.train.arguments import TrainingArguments
 from enfold.train.callbacks import EarlyStoppingCallback, TrainerCallback
 from enfold.train.callbacks.callback import EVENTS
@@ -243,6 +243,21 @@ ERRORS = {
     "metric_for_best_model is 'f1'": lambda folder: ours(
         Plain(), folder, rows("tokens", 8), options={"eval_dataset": rows("tokens", 3)},
         metric_for_best_model="f1", eval_strategy="steps", eval_steps=1).train(),
+    r"'feeling'\] went unused: is one of these the labels, rename_column\('feeling', 'labels'\)":
+        lambda folder: ours(fresh(*CLASSES).ours, folder, [
+            {"input_ids": [4, 5], "feeling": 1}]).train(),
+    r"takes \['labels'\] alone, expected 'input_ids' too. Do: tokenize the texts": lambda folder:
+        ours(fresh(*CLASSES).ours, folder, [{"text": "a", "labels": 1}]).train(),
+    r"labels have shape \(8,\) and are of torch.float32, expected \[8, 3\]": lambda folder: ours(
+        fresh(*CLASSES).ours, folder,
+        [{**row, "labels": 0.5} for row in rows("classes", 8)]).train(),
+    r"is a DatasetDict of \['train'\].*dataset\['train'\]": lambda folder: ours(
+        Plain(), folder, [], options={"train_dataset": DatasetDict(
+            {"train": Dataset.from_list(rows("tokens", 3))})}).train(),
+    "got model='bert-base', expected a model. Do: load it": lambda folder: ours(
+        "bert-base", folder, []),
+    "no weight of Plain is trained.*is_trainable=True": lambda folder: ours(
+        Plain().requires_grad_(False), folder, rows("tokens", 8)).train(),
     "no get_input_embeddings": lambda folder: ours(
         Plain(), folder, rows("tokens"), neftune_noise_alpha=1.0).train(),
     "needs model_init": lambda folder: ours(Plain(), folder, []).hyperparameter_search(),

@@ -153,6 +153,11 @@ class Batches(Core):
 
     def _narrowed(self, dataset: Any, purpose: str) -> tuple[Any, Callable[[list[Any]], Any]]:
         """The dataset and the collator, one of them without what the model does not take."""
+        if isinstance(dataset, Mapping) and all(hasattr(part, "column_names")
+                                                for part in dataset.values()):
+            raise DataError(f"the {purpose} data is a {type(dataset).__name__} of {list(dataset)}, "
+                            f"expected one dataset. Do: give one of them, "
+                            f"dataset[{next(iter(dataset), 'train')!r}]")
         if hasattr(dataset, "remove_columns") and getattr(dataset, "column_names", None):
             return self._remove_unused_columns(dataset, purpose), self.data_collator
         return dataset, self._get_collator_with_removed_columns(self.data_collator, purpose)
@@ -169,10 +174,25 @@ class Batches(Core):
                             f"{type(self.model).__name__}.forward: it has {ignored}, expected some "
                             f"of {wanted}. Do: rename or tokenize them, or set "
                             "remove_unused_columns=False where the collator makes the inputs")
+        self._check_inputs(dataset.column_names, ignored, description)
+        if description == "training":
+            self._left_out = tuple(ignored)
         if ignored:
             _log.info("columns %s of the %s data are not arguments of %s.forward, and are left out",
                       ignored, description, type(self.model).__name__)
         return dataset.remove_columns(ignored) if ignored else dataset
+
+    def _check_inputs(self, columns: list[str], ignored: list[str], purpose: str | None) -> None:
+        """Raise where labels are all that the model takes of the data."""
+        kept = [name for name in columns if name not in ignored]
+        main = getattr(self.model, "main_input_name", None)
+        if main in (self._signature_columns or ()) and \
+                {"label", "label_ids", *self.label_names}.issuperset(kept):
+            raise DataError(f"of the columns {columns} of the {purpose} data the model takes "
+                            f"{kept} alone, expected {main!r} too. Do: tokenize the texts, "
+                            "dataset.map(lambda rows: tokenizer(rows['text'], truncation=True), "
+                            "batched=True); "
+                            "or set remove_unused_columns=False where the collator does that")
 
     def _get_collator_with_removed_columns(self, data_collator: Callable[[list[Any]], Any],
                                            description: str | None = None

@@ -41,6 +41,7 @@ class Core:
     current_gradient_accumulation_steps: int
     _train_batch_size: int
     _signature_columns: list[str] | None
+    _left_out: tuple[str, ...] = ()  # columns of the training data
     _shifts: bool
     _takes_items: bool
     _scaled: bool

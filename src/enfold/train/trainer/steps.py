@@ -67,7 +67,8 @@ class Steps(Core):
                              num_items_in_batch=num_items_in_batch)
             self._scaled = num_items_in_batch is not None
         else:
-            loss = self._scale(_loss_of(outputs, inputs), outputs, own, num_items_in_batch)
+            loss = _loss_of(outputs, inputs, self._left_out)
+            loss = self._scale(loss, outputs, own, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
     def compute_loss_context_manager(self) -> AbstractContextManager[Any]:
@@ -186,12 +187,15 @@ def _divides(function: Any, name: str) -> bool:
         getattr(function, "__code__", None), "co_names", ())
 
 
-def _loss_of(outputs: Any, inputs: Mapping[str, Any]) -> Tensor:
+def _loss_of(outputs: Any, inputs: Mapping[str, Any], left_out: tuple[str, ...]) -> Tensor:
     if isinstance(outputs, Mapping):
         if outputs.get("loss") is None:
+            names = [name for name in inputs if name != "num_items_in_batch"]
+            others = f" The data's {list(left_out)} went unused: is one of these the labels, " \
+                f"rename_column({left_out[0]!r}, 'labels')?" if left_out else ""
             raise InputError(f"the model returned no loss, only {list(outputs)}, for the inputs "
-                             f"{list(inputs)}. Do: give labels in the data (args.label_names says "
-                             "what they are called), or override Trainer.compute_loss")
+                             f"{names}. Do: give labels in the data (args.label_names says "
+                             f"what they are called), or override Trainer.compute_loss.{others}")
         return outputs["loss"]  # type: ignore[no-any-return]
     loss: Tensor = outputs[0] if isinstance(outputs, (tuple, list)) else outputs
     return loss

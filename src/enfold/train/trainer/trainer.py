@@ -95,6 +95,9 @@ class Trainer(search.Search, Loop, hub.Hub, metrics.Metrics):
         if (model is None) == (model_init is None):
             raise ConfigError(f"Trainer got {'neither' if model is None else 'both'} model and "
                               "model_init, expected one of them")
+        if isinstance(model, (str, os.PathLike)):
+            raise ConfigError(f"Trainer got model={str(model)!r}, expected a model. Do: load it, "
+                              f"AutoModelForSequenceClassification.from_pretrained({str(model)!r})")
         return model if model is not None else self.call_model_init()
 
     def call_model_init(self, trial: Any = None) -> Any:
@@ -269,6 +272,11 @@ class Trainer(search.Search, Loop, hub.Hub, metrics.Metrics):
     def _prepare(self, plan: Plan) -> None:
         """Have model, optimizer and schedule ready for the first step."""
         args, model = self.args, self.model
+        weights = [*model.parameters()]
+        if weights and not any(weight.requires_grad for weight in weights):
+            raise ConfigError(f"no weight of {type(model).__name__} is trained: requires_grad is "
+                              "False for all. Do: model.requires_grad_(True), or for an adapter "
+                              "PeftModel.from_pretrained(..., is_trainable=True)")
         changed = self.precision.masters(model, self.allow_16bit_weights)
         if changed:
             _log.info("%d weights are kept in float32 while they are trained", len(changed))
