@@ -8,62 +8,84 @@
 
 namespace enfold {
 
-constexpr int TALL = 32;     // rows of weights that tiles take at a time
-constexpr int64_t FAR = 64;  // steps (of 64 bytes of a row) between sums put away and taken up
+constexpr int TALL = 32;  // rows of weights that tiles take at a time
 
-// Lines of the weights that come next, asked for some at a step.
-struct Ahead {
-    const char* from;
-    int64_t stride, lines, total;  // lines of a row, and of all rows
-    int some;
-    int64_t next = 0;
+// Steps (of 64 bytes of a row) between sums put away and taken up.  One block of x waits for memory:
+// the processor sees TALL rows being read, and fetches ahead by itself.  More blocks take a part of
+// the rows that stays in the nearest caches, one after the other, and ask for what comes next.
+inline int64_t far(int64_t blocks) { return blocks == 1 ? 64 : 8; }
+
+// Weights that come next, asked for while others are multiplied: every other line, one row after the
+// other.  So few, and far apart, that they don't take the places of lines that tiles wait for; the
+// processor fetches what lies between.
+class Ahead {
+public:
+    Ahead(const char* from, int64_t stride, int64_t steps, int64_t calls)
+        : column_(from),
+          at_(from),
+          stride_(stride),
+          left_((steps + 1) / 2),
+          some_(int((left_ * TALL + calls - 1) / calls)) {}
     void step() {
-        for (int i = 0; i < some && next < total; i++, next++)
-            __builtin_prefetch(from + next / lines * stride + next % lines * 64, 0, 2);
+        for (int i = 0; i < some_ && left_ > 0; i++, at_ += stride_) {
+            __builtin_prefetch(at_, 0, 2);
+            if (++row_ < TALL) continue;
+            row_ = 0, left_--, column_ += 2 * STEP, at_ = column_ - stride_;
+        }
     }
+
+private:
+    const char *column_, *at_;
+    int64_t stride_, left_;
+    int some_, row_ = 0;
 };
 
-// Rows of weights that each block of x is multiplied with before the next: few while weights come
-// from memory, so that the next are asked for in time; many when there is much to do with each.
-inline int64_t tallest(int64_t m) { return m <= 4 * WIDE ? TALL : 8 * TALL; }
+// TALL rows of weights from w on times all blocks of x, whose sums are `apart` numbers apart.
+// next: the rows that come after.
+template <class D>
+void amx_panel(const char* w, int64_t stride, const char* next, const float* x, int64_t granules,
+               int64_t m, float* sums, int64_t apart) {
+    const int64_t steps = granules / 16, blocks = (m + WIDE - 1) / WIDE;
+    const int64_t most = far(blocks);
+    for (int64_t i = 0; i < steps; i += most) {
+        const int64_t some = smaller(steps - i, most), left = steps - i - some;
+        const int64_t after = blocks == 1 ? 0 : smaller(left ? left : steps, most);
+        Ahead ahead(left ? w + (i + some) * STEP : next, stride, after, blocks * some);
+        for (int64_t b = 0; b < blocks; b++) {
+            const bool both = m - b * WIDE > PANEL;
+            const auto run = both ? by_tiles<D, 2, 2, Ahead> : by_tiles<D, 2, 1, Ahead>;
+            run(w + i * STEP, stride, x + b * WIDE * granules + i * 16 * PANEL, granules * PANEL,
+                sums + b * apart, WIDE, some * 16, i > 0, ahead);
+        }
+    }
+}
 
-// Up to `tallest` rows of one weight, for m rows of activations in panels.
+// Some rows of one weight, for m rows of activations in panels.
 template <class D, class Out>
 void amx_group(const Weight& weight, int64_t row, int64_t rows, const float* x, int64_t granules,
                int64_t m, int64_t k, int64_t first, const Out& out) {
     using W = typename D::W;
     static thread_local Scratch copies, results;
-    const int64_t steps = granules / 16, bytes = k * int64_t(sizeof(W));
-    int64_t stride = weight.stride * int64_t(sizeof(W));
-    const char* w = static_cast<const char*>(weight.data) + row * stride;
-    const int64_t blocks = (m + WIDE - 1) / WIDE, tall = round_up(rows, TALL);
-    const char* after = w + rows * stride;
-    if (rows < tall || bytes % STEP) {  // tiles would reach beyond: a copy with zeros around
-        char* copied = copies.get<char>(tall * steps * STEP);
-        std::memset(copied, 0, size_t(tall * steps * STEP));
-        for (int64_t r = 0; r < rows; r++)
-            std::memcpy(copied + r * steps * STEP, w + r * stride, size_t(bytes));
-        w = copied, stride = steps * STEP, after = w;
-    }
-    auto* sums = results.get<float>(blocks * tall * WIDE);
+    const int64_t bytes = k * int64_t(sizeof(W)), whole = granules * 4;
+    const int64_t stride = weight.stride * int64_t(sizeof(W)), apart = round_up(rows, TALL) * WIDE;
+    auto* sums = results.get<float>((m + WIDE - 1) / WIDE * apart);
     const Tiles unit;
-    for (int64_t i = 0; i < steps; i += FAR) {
-        const int64_t some = smaller(steps - i, FAR);
-        const int64_t left = steps - i - some, next = smaller(left ? left : steps, FAR);
-        Ahead ahead{left ? w + (i + some) * STEP : after, stride, next, next * tall,
-                    int((next * TALL + blocks * some - 1) / (blocks * some))};
-        for (int64_t b = 0; b < blocks; b++) {
-            const float* block = x + b * WIDE * granules + i * 16 * PANEL;
-            const bool both = m - b * WIDE > PANEL;
-            const auto run = both ? by_tiles<D, 2, 2, Ahead> : by_tiles<D, 2, 1, Ahead>;
-            for (int64_t r = 0; r < tall; r += TALL)
-                run(w + r * stride + i * STEP, stride, block, granules * PANEL,
-                    sums + (b * tall + r) * WIDE, WIDE, some * 16, i > 0, ahead);
-            if (!left)
-                finish(sums + b * tall * WIDE, int(rows), weight, row, first + b * WIDE,
-                       int(smaller(m - b * WIDE, int64_t(WIDE))), out);
+    for (int64_t r = 0; r < rows; r += TALL) {
+        const char* w = (const char*)weight.data + (row + r) * stride;
+        float* to = sums + r * WIDE;
+        if (rows - r < TALL || bytes < whole) {  // tiles would reach beyond: a copy, zeros around
+            char* copied = copies.get<char>(TALL * whole);
+            std::memset(copied, 0, size_t(TALL * whole));
+            for (int64_t i = 0; i < smaller(rows - r, int64_t{TALL}); i++)
+                std::memcpy(copied + i * whole, w + i * stride, size_t(bytes));
+            amx_panel<D>(copied, whole, copied, x, granules, m, to, apart);
+        } else {
+            amx_panel<D>(w, stride, w + TALL * stride, x, granules, m, to, apart);
         }
     }
+    for (int64_t b = 0; b < m; b += WIDE)
+        finish(sums + b / WIDE * apart, int(rows), weight, row, first + b,
+               int(smaller(m - b, int64_t(WIDE))), out);
 }
 
 }  // namespace enfold

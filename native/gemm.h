@@ -10,22 +10,26 @@ namespace enfold {
 // Rows of activations up to which weights are multiplied row by row.
 template <class D> constexpr int64_t few() { return tiled<D>() ? 4 : 12; }
 
-constexpr int64_t ROOM = 2 << 20;  // bytes of packed activations: they should stay in a cache
-
-// How many rows of weights are done together, where a thread's share is so many.
-template <class D> int64_t height_of([[maybe_unused]] int64_t m, int64_t share) {
-    int64_t unit = ROWS, most = 8 * ROWS;
-#if ENFOLD_AMX
-    if (tiled<D>()) unit = TALL, most = tallest(m);
-#endif
-    share = share / unit * unit;
-    return share < unit ? unit : share < most ? share : most;
-}
-
 // Weights as they lie in memory.
 struct Stored {
     const Weight& operator()(const Weight& weight, int64_t, int64_t) const { return weight; }
 };
+
+// How many rows of weights are done together, where a thread's share is so many.
+template <class D> int64_t height_of(int64_t share) {
+    const int64_t unit = tiled<D>() ? 32 : ROWS, most = tiled<D>() ? 128 : 8 * ROWS;
+    return larger(unit, smaller(share / unit * unit, most));
+}
+
+// How many of m rows of activations are packed at a time: they should stay in a cache, beside
+// weights that come by; tiles want many, as reading the weights takes as long as 128 rows do.
+template <class D, class Source> int64_t chunk_of(int64_t m, int64_t granules) {
+    const bool once = !std::is_same<Source, Stored>::value;  // decoding again would cost more
+    const int64_t room = (tiled<D>() && !once ? 1 : 2) << 20, least = tiled<D>() ? 128 : 2 * WIDE;
+    const int64_t most = larger(least, room / 4 / granules / WIDE * WIDE);
+    const int64_t chunks = (m + most - 1) / most;
+    return round_up((m + chunks - 1) / chunks, WIDE);
+}
 
 // y = x W^T for every weight.  prepare(first, rows, granules, to) writes rows of activations as
 // granules, zeros up to a multiple of 16 of them.  source(weight, row, rows) gives a weight that
@@ -37,13 +41,12 @@ void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, i
     constexpr bool AMX = tiled<D>();
     const int64_t each = AMX ? 4 / sizeof(typename D::W) : 4 / sizeof(typename D::X);
     const int64_t granules = round_up((k + each - 1) / each, 16);
-    int64_t chunk = ROOM / 4 / granules / WIDE * WIDE;
-    if (chunk < 2 * WIDE) chunk = 2 * WIDE;
+    const int64_t chunk = chunk_of<D, Source>(m, granules);
     int64_t total = 0;
     for (int i = 0; i < count; i++) total += weights[i].rows;
-    const int64_t height = height_of<D>(m, total / (2 * threads));
+    const int64_t height = height_of<D>(total / (2 * threads));
     for (int64_t first = 0; first < m; first += chunk) {
-        const int64_t some = m - first < chunk ? m - first : chunk;
+        const int64_t some = smaller(m - first, chunk);
         const float* x = prepare(first, some, granules, rows_scratch);
         float* packed = packed_scratch.get<float>(round_up(some, WIDE) * granules);
         pack_rows(x, prepare.pitch(granules), some, granules, packed, threads);

@@ -50,8 +50,8 @@ inline float start(Bytes, const int8_t* w, int64_t k) {
 template <class Out>
 void finish(const float* sums, int rows, const Weight& weight, int64_t row, int64_t first,
             int count, const Out& out) {
-    for (int r = 0; r < rows; r += LANES) {
-        for (int c = 0; c < count; c += LANES) {
+    for (int c = 0; c < count; c += LANES) {
+        for (int r = 0; r < rows; r += LANES) {  // results of a row lie side by side
             F v[LANES];
             for (int i = 0; i < LANES; i++)
                 v[i] = r + i < rows ? load(sums + (r + i) * WIDE + c) : zero();

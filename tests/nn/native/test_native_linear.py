@@ -51,11 +51,28 @@ def test_any_shape(level, dtype, rows, out, width, gap, biased, threads, seed):
 @dtypes
 @pytest.mark.parametrize(("rows", "out", "width"), [
     (1, 64, 5632), (4, 33, 2048), (5, 40, 2048), (12, 32, 1024), (13, 37, 2080), (130, 64, 1100),
-    (300, 30, 2048), (1100, 3, 64)])
+    (300, 30, 2048), (1100, 3, 64), (32, 96, 2112), (70, 150, 1056), (129, 200, 352)])
 def test_many_steps_and_chunks(level, dtype, rows, out, width):
     torch.manual_seed(0)
     with using(level):
         checked(torch.randn(rows, width).to(dtype), torch.randn(out, width).to(dtype), None)
+
+
+@every_level
+@dtypes
+@settings(max_examples=10, deadline=None)
+@given(rows=st.integers(33, 200), out=st.integers(33, 300), width=st.integers(500, 1100),
+       gap=st.integers(0, 40), threads=st.sampled_from([1, 3]), seed=st.integers(0, 99))
+def test_blocks_of_rows_and_parts_of_them(level, dtype, rows, out, width, gap, threads, seed):
+    torch.manual_seed(seed)
+    weight = torch.randn(out, width + gap).to(dtype)[:, :width]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with using(level):
+            checked(torch.randn(rows, width).to(dtype), weight, torch.randn(out).to(dtype))
+    finally:
+        torch.set_num_threads(before)
 
 
 @every_level
