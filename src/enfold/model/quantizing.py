@@ -10,7 +10,9 @@ from torch import nn
 
 from enfold.config import Config
 from enfold.errors import ArgumentError, ConfigError, InputError
+from enfold.nn.moe import Router
 from enfold.weights.packed import Method, linears, packed
+from enfold.weights.pieces import in_file
 
 if TYPE_CHECKING:
     from enfold.quant.config import QuantizationConfig
@@ -108,9 +110,11 @@ class QuantizedMixin(nn.Module):
 
 
 def stored_config(model: Any) -> dict[str, Any]:
-    """config.json's `quantization_config`, which names the linear layers that are plain."""
+    """config.json's `quantization_config`, which names the layers that are plain, routers too."""
     config: QuantizationConfig = model.config.quantization_config
-    return config.saved([model.names.theirs(path) for path, _ in linears(model)])
+    routers = [path for path, module in model._ours() if isinstance(module, Router)]
+    return config.saved([in_file(model.names.theirs(path), model.pieces)
+                         for path in (*(path for path, _ in linears(model)), *routers)])
 
 
 def quantizing(config: Config, options: Any) -> Method | None:
