@@ -7,10 +7,10 @@ namespace enfold {
 
 constexpr float LOG2E = 1.4426950408889634f;
 
-// 2^x for x <= 127, to 2e-7, or to 8e-5 if `rough`; below 2^-126, and of -inf, it is 0.
+// 2^x for x <= 127, to 2e-7, or to 8e-5 if `rough`; below 2^-126, and of -inf, it is 0; NaN stays.
 template <bool rough = false> inline F exp2(F x) {
 #if ENFOLD_AVX512
-    const F bounded = larger(x, all(-200.f));
+    const F bounded = larger(all(-200.f), x);  // the second where one is NaN
     const F whole = _mm512_roundscale_ps(bounded, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const F f = bounded - whole;
 #else

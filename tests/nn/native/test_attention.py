@@ -166,6 +166,22 @@ def test_step(level, data) -> None:
     assert torch.equal(cache.states[0].value[:, :, : length + 1], v)
 
 
+@LEVELS
+@pytest.mark.parametrize("queries", [1, 5, 40])
+def test_what_is_no_number_is_not_hidden(level, queries) -> None:
+    """NaN in a query, a key or a value is in the results that come from it, and in no other."""
+    for dtype in ERRORS:
+        for which in range(3):
+            qkv = [torch.randn(1, 2, length, 16).to(dtype)
+                   for length in (queries, queries + 3, queries + 3)]
+            qkv[which][0, 0, 0, 0] = float("nan")
+            with using(level):
+                found = attention(*qkv, Seen(causal=True), 0.25)
+            assert found[0, 0, 0 if which == 0 else -1].isnan().any()
+            assert not found[0, 1].isnan().any()
+            assert which or not found[0, 0, 1:].isnan().any()
+
+
 def test_layouts_are_those_of_the_projections() -> None:
     for fused, group in (("concat", 3), ("per_group", 3), ("per_head", 1), (None, 3)):
         spec = Attention(2 * group, 2, 5, fused=fused)
