@@ -49,7 +49,7 @@ def writers_of(name: str, weights: str, quick: bool) -> Makers:
     if weights in _engines.BITSANDBYTES:
         found["bitsandbytes"] = partial(_engines.their_writer, name, weights)
     if weights in GGUF:
-        found["enfold, gguf"] = partial(_engines.enfold_writer, name, GGUF[weights])
+        found["enfold gguf"] = partial(_engines.enfold_writer, name, GGUF[weights])
     if weights in _engines.GGUF:
         found["llama.cpp"] = partial(_engines.llama_cpp_writer, name, weights, 2100)
     for peer in PEERS.get(weights, ()):

@@ -4,10 +4,12 @@
 // enfold_blocks4_quantize     numbers -> packed, absmax, with the bits of bitsandbytes
 // enfold_blocks4_dequantize   packed, absmax -> numbers
 // enfold_blocks4_multiply     few rows of x times a packed weight [O, I]
+// enfold_blocks4_many         many rows, in bf16
 #include <vector>
 
 #include "blocks4_dot.h"
-#include "threads.h"
+#include "gemm.h"
+#include "rows.h"
 
 namespace enfold {
 namespace {
@@ -94,6 +96,29 @@ void multiply(const T* x, int64_t rows, int64_t inputs, int64_t outputs, const u
     });
 }
 
+#if ENFOLD_BF16
+// Rows of a packed weight as numbers, in memory of the thread that asks.
+struct Unpacked {
+    const uint8_t* packed;
+    int64_t block;
+    const Scales& scales;
+    const float* values;
+
+    Weight operator()(const Weight& weight, int64_t row, int64_t rows) const {
+        static thread_local Scratch memory, room;
+        const int64_t inputs = weight.stride, blocks = rows * inputs / block;
+        auto* to = memory.get<bf16>(rows * inputs);
+        const float* own =
+            scales.read(row * inputs / block, blocks, room.get<float>(scales.indices ? blocks : 1));
+        const uint8_t* from = packed + row * inputs / 2;
+        for (int64_t b = 0; b < blocks; b++)
+            unpack_block(from + b * block / 2, block, own[b], values, to + b * block);
+        const auto before = uintptr_t(row * inputs) * sizeof(bf16);  // rows keep their numbers
+        return {(const void*)(uintptr_t(to) - before), weight.bias, nullptr, weight.rows, inputs};
+    }
+};
+#endif
+
 }  // namespace
 }  // namespace enfold
 
@@ -133,3 +158,17 @@ ENFOLD void enfold_blocks4_multiply(const void* x, int kind, int64_t rows, int64
         multiply((const f16*)x, rows, inputs, outputs, packed, block, scales, values, bias,
                  (f16*)out, narrow, threads);
 }
+
+#if ENFOLD_BF16
+// x, bias [O] or null and out in bf16; some rows of the weight at a time become numbers in a cache.
+ENFOLD void enfold_blocks4_many(const bf16* x, int64_t rows, int64_t inputs, int64_t outputs,
+                                const uint8_t* packed, int64_t block, const float* absmax,
+                                const uint8_t* indices, const float* outer, const float* map,
+                                float offset, int64_t group, const float* values, const bf16* bias,
+                                bf16* out, int threads) {
+    const Scales scales{absmax, indices, outer, map, offset, group};
+    const Weight weight{nullptr, bias, nullptr, outputs, inputs};
+    gemm<Way<bf16>>(&weight, 1, Rows<bf16, Way<bf16>::X>{x, inputs, inputs, threads}, rows, inputs,
+                    Floats<bf16>{out, rows}, threads, Unpacked{packed, block, scales, values});
+}
+#endif

@@ -107,11 +107,11 @@ inline __mmask16 upper_half() {
     return mask;
 }
 
-struct Floats {  // fp32: eight vectors of x for a chunk
+struct Numbers4 {  // fp32: eight vectors of x for a chunk
     static constexpr int STEP = 8;
     F table;
 
-    explicit Floats(const float* values) : table(load(values)) {}
+    explicit Numbers4(const float* values) : table(load(values)) {}
     template <int M>
     void multiply(__m512i bytes, const uint8_t* x, int64_t apart, F* found) const {
         F even[M], odd[M];
@@ -131,11 +131,11 @@ struct Floats {  // fp32: eight vectors of x for a chunk
     }
 };
 
-struct Integers {  // int16: four vectors of x for a chunk
+struct Integers4 {  // int16: four vectors of x for a chunk
     static constexpr int STEP = 4;
     __m512i table;
 
-    explicit Integers(const float* values) {
+    explicit Integers4(const float* values) {
         const F found = load(values) * TOP_VALUE;
         const __m256i narrow = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(found));
         table = _mm512_broadcast_i64x4(narrow);  // twice: five bits choose
@@ -213,9 +213,9 @@ class Multiplier {
         for (int m = 0; m < height; m++)
             scales(own, x.whole ? x.scales_at(row + m) : nullptr, room.get() + m * pitch);
         if (x.whole)
-            some_products(Integers(values), x, row, height, packed, inputs, room.get(), pitch, sums);
+            some_products(Integers4(values), x, row, height, packed, inputs, room.get(), pitch, sums);
         else
-            some_products(Floats(values), x, row, height, packed, inputs, room.get(), pitch, sums);
+            some_products(Numbers4(values), x, row, height, packed, inputs, room.get(), pitch, sums);
     }
 
  private:

@@ -1,4 +1,4 @@
-// Products with weights in groups: few rows as products of bytes, many through the weight's numbers,
+// Products with weights in groups: few rows as products of integers, many through the weight's numbers,
 // made for a panel of rows at a time, which stay in a cache.
 //
 // M rows, I in, O out, B blocks
@@ -13,7 +13,8 @@ namespace {
 template <class T>
 Inputs* quantized(const T* x, int64_t rows, const Groups& w, int64_t width, int threads) {
     static thread_local Scratch memory, table;
-    const int64_t padded = round_up(w.inputs, CHUNK), one = padded + 8 * width;
+    const bool shorts = by_shorts<T>(w);
+    const int64_t padded = round_up(w.inputs, CHUNK) * (shorts ? 2 : 1), one = padded + 8 * width;
     auto* bytes = memory.get<uint8_t>(rows * one);
     auto* found = table.get<Inputs>(rows);
     parallel(rows, 4, threads, [&](int64_t begin, int64_t end) {
@@ -21,6 +22,12 @@ Inputs* quantized(const T* x, int64_t rows, const Groups& w, int64_t width, int 
             uint8_t* p = bytes + m * one;
             std::memset(p, 0, size_t(one));
             found[m] = {(int8_t*)p, (float*)(p + padded), (float*)(p + padded) + width};
+#if ENFOLD_AVX512
+            if (shorts) {
+                shorten_row(x + m * w.inputs, w.inputs, found[m]);
+                continue;
+            }
+#endif
             quantize_row(x + m * w.inputs, w.inputs, w.bits, found[m]);
         }
     });
@@ -46,6 +53,11 @@ void few(const Groups& w, const T* x, const Spread& spread, const T* bias, T* y,
          int threads) {
     const int64_t width = round_up(spread.blocks + 16, 16), part = w.outputs / (4 * threads) + 1;
     const Inputs* xs = quantized(x, rows, w, width, threads);
+    const float signs = by_shorts<T>(w) ? 128 : 0;
+    auto* dots = w.bits == 4 ? some_dots<4> : some_dots<8>;
+#if ENFOLD_AVX512
+    if (by_shorts<T>(w)) dots = some_shorts;
+#endif
     parallel(w.outputs, part < 64 ? part : 64, threads, [&](int64_t begin, int64_t end) {
         Products held(w, width);
         for (int64_t o = begin; o < end; o++) {
@@ -53,9 +65,8 @@ void few(const Groups& w, const T* x, const Spread& spread, const T* bias, T* y,
             const float more = bias ? to_float(bias[o]) : 0;
             for (int64_t m = 0; m < rows; m += AT_ONCE) {
                 const int some = int(rows - m < AT_ONCE ? rows - m : AT_ONCE);
-                combine(w, o, spread, held.wide, xs + m, some, held.both, held.off);
-                (w.bits == 4 ? some_dots<4> : some_dots<8>)(some, w.q + o * w.row, w.inputs, xs + m,
-                                                            held.both, held.off, held.sums);
+                combine(w, o, spread, held.wide, xs + m, some, signs, held.both, held.off);
+                dots(some, w.q + o * w.row, w.inputs, xs + m, held.both, held.off, held.sums);
                 for (int n = 0; n < some; n++)
                     from_float(y + (m + n) * w.outputs + o, held.sums[n] + more);
             }
@@ -130,7 +141,8 @@ using namespace enfold;
     ENFOLD void NAME(const Groups* w, const TYPE* x, const int32_t* group, int run,        \
                      const TYPE* bias, TYPE* y, int64_t rows, int64_t most, int threads) { \
         const Spread spread{group, (w->inputs + BLOCK - 1) / BLOCK, run};                  \
-        if (rows <= most && w->form != UNSIGNED) few_wide(*w, x, bias, y, rows, threads);  \
+        const bool wide = w->form != UNSIGNED && !by_shorts<TYPE>(*w);                     \
+        if (rows <= most && wide) few_wide(*w, x, bias, y, rows, threads);                 \
         else if (rows <= most) few(*w, x, spread, bias, y, rows, threads);                 \
         else many<Way<TYPE>>(*w, x, bias, y, rows, threads);                               \
     }

@@ -4,6 +4,9 @@
 //
 //     y[o] = sum over blocks b of  scale[o, g] * xs[b] * (sum of q * xq  -  zero[o, g] * sum of xq)
 //
+// Inputs of signed bytes, whose formats leave inputs as they are, become int16 if they have 16 bits:
+// numbers are off by at most 2^-16 of the largest in their block.
+//
 // Rows of q are read once, in order.  Of 4 bits 128 inputs are laid out as the ones
 // with an even place and then the odd ones: what the halves of 64 bytes of q are multiplied with.
 //
@@ -22,10 +25,19 @@ constexpr int AT_ONCE = 4;       // rows of x
 constexpr int64_t AHEAD = 2048;  // bytes from what is used to what is asked for
 
 struct Inputs {    // of one row
-    int8_t* q;     // laid out by chunks, zeros behind
+    int8_t* q;     // laid out by chunks, zeros behind; or int16 in their own order
     float* scale;  // [B]
     float* sum;    // [B] of q
 };
+
+// Whether inputs of type T become int16.
+template <class T> bool by_shorts([[maybe_unused]] const Groups& w) {
+#if ENFOLD_AVX512
+    return w.form == SIGNED && sizeof(T) == 2;
+#else
+    return false;
+#endif
+}
 
 inline int placed(int k, int bits) { return bits == 8 ? k : (k & 1) * (CHUNK / 2) + k / 2; }
 
@@ -81,8 +93,57 @@ template <class T> void quantize_row(const T* x, int64_t inputs, int bits, const
     }
 }
 
-// How scales of groups become those of blocks.  run: blocks of a group if that is 1, 2, 4, 8 or 16,
-// else 0; group [B]: the group of each block.
+#if ENFOLD_AVX512
+// The same as int16.
+template <class T> void shorten_row(const T* x, int64_t inputs, const Inputs& to) {
+    float block[BLOCK] = {};
+    auto* q = (int16_t*)to.q;
+    for (int64_t start = 0, b = 0; start < inputs; start += BLOCK, b++) {
+        const int count = int(inputs - start < BLOCK ? inputs - start : BLOCK);
+        if (count < BLOCK) std::memset(block, 0, sizeof block);
+        widen_all(x + start, count, block);
+        const float most = highest(block);
+        const F back = all(most > 0 ? 32767 / most : 0);
+        const __m512i low = _mm512_cvtps_epi32(load(block) * back);
+        const __m512i high = _mm512_cvtps_epi32(load(block + 16) * back);
+        _mm256_storeu_si256((__m256i*)(q + start), _mm512_cvtsepi32_epi16(low));
+        _mm256_storeu_si256((__m256i*)(q + start + 16), _mm512_cvtsepi32_epi16(high));
+        to.scale[b] = most / 32767;
+        to.sum[b] = float(_mm512_reduce_add_epi32(_mm512_add_epi32(low, high)));
+    }
+}
+
+// A row of signed bytes times N rows of int16, less `off`: y[n].
+template <int N>
+void dots_of_shorts(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both,
+                    const F* off, float* y) {
+    F sums[2][N];
+    for (int n = 0; n < N; n++) sums[0][n] = sums[1][n] = zero();
+    auto step = [&](__m256i bytes, int64_t i, int odd) {
+        const __m512i wide = _mm512_cvtepi8_epi16(bytes);
+#pragma GCC unroll 4
+        for (int n = 0; n < N; n++) {
+            const __m512i given = _mm512_loadu_si512((const int16_t*)x[n].q + i);
+            const F found = _mm512_cvtepi32_ps(_mm512_madd_epi16(wide, given));
+            sums[odd][n] = fma(found, all(both[n][i / BLOCK]), sums[odd][n]);
+        }
+    };
+    int64_t i = 0;
+    for (; i + 64 <= inputs; i += 64) {
+        _mm_prefetch((const char*)(q + i + AHEAD), _MM_HINT_T0);
+        step(_mm256_loadu_si256((const __m256i*)(q + i)), i, 0);
+        step(_mm256_loadu_si256((const __m256i*)(q + i + 32)), i + 32, 1);
+    }
+    for (; i < inputs; i += 32) {
+        const int count = int(inputs - i < 32 ? inputs - i : 32);
+        step(_mm256_maskz_loadu_epi8(__mmask32(~0u >> (32 - count)), q + i), i, 0);
+    }
+    for (int n = 0; n < N; n++) y[n] = total(sums[0][n] + sums[1][n] - off[n]);
+}
+#endif
+
+// How scales of groups become those of blocks.  run: blocks of a group if that is 1, 2, 4, 8 or a
+// multiple of 16, else 0; group [B]: the group of each block.
 struct Spread {
     const int32_t* group;
     int64_t blocks;
@@ -90,23 +151,26 @@ struct Spread {
 };
 
 // For a row of q and some rows of x: scale * xs of each block into both[n], and the part of the sum
-// that goes off for zeros into off[n].  wide: the row's scales, readable 16 further.
+// that goes off for zeros into off[n].  wide: the row's scales, readable 16 further; signs: how much
+// more zeros are than those of q as it is taken.
 inline void combine(const Groups& w, int64_t row, const Spread& spread, const float* wide,
-                    const Inputs* x, int rows, float* const* both, F* off) {
+                    const Inputs* x, int rows, float signs, float* const* both, F* off) {
     const uint8_t* zeros = w.zeros ? w.zeros + row * w.groups : nullptr;
     for (int n = 0; n < rows; n++) off[n] = zero();
     int64_t b = 0;
 #if ENFOLD_AVX512
     if (spread.run) {
-        F z = all(w.middle());
+        F z = all(w.middle() - signs);
         __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
         lane = _mm512_srlv_epi32(lane, _mm512_set1_epi32(__builtin_ctz(unsigned(spread.run))));
-        const int step = 16 / spread.run;
-        for (int64_t g = 0; b + 16 <= spread.blocks; b += 16, g += step) {
+        const int step = spread.run < 16 ? 16 / spread.run : 1;
+        for (; b + 16 <= spread.blocks; b += 16) {
+            const int64_t g = b / spread.run;
             const F s = _mm512_permutexvar_ps(lane, load(wide + g));
             if (zeros) {
                 const __m128i some = _mm_maskz_loadu_epi8(__mmask16((1u << step) - 1), zeros + g);
                 z = _mm512_permutexvar_ps(lane, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(some)));
+                z = z - signs;
             }
             for (int n = 0; n < rows; n++) {
                 const F scale = s * load(x[n].scale + b);
@@ -122,7 +186,7 @@ inline void combine(const Groups& w, int64_t row, const Spread& spread, const fl
         for (int i = 0; i < LANES; i++) {
             const int32_t g = spread.group[b + (i < count ? i : 0)];
             s[i] = i < count ? wide[g] : 0;
-            each[i] = zeros ? float(zeros[g]) : w.middle();
+            each[i] = (zeros ? float(zeros[g]) : w.middle()) - signs;
         }
         for (int n = 0; n < rows; n++) {
             const F scale = load(s) * load(x[n].scale + b);
@@ -238,6 +302,16 @@ void dots(const uint8_t* q, int64_t inputs, const Inputs* x, float* const* both,
         }
         y[n] = found - total(off[n]);
     }
+}
+#endif
+
+#if ENFOLD_AVX512
+inline void some_shorts(int rows, const uint8_t* q, int64_t inputs, const Inputs* x,
+                        float* const* both, const F* off, float* y) {
+    if (rows == 1) dots_of_shorts<1>(q, inputs, x, both, off, y);
+    else if (rows == 2) dots_of_shorts<2>(q, inputs, x, both, off, y);
+    else if (rows == 3) dots_of_shorts<3>(q, inputs, x, both, off, y);
+    else dots_of_shorts<4>(q, inputs, x, both, off, y);
 }
 #endif
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from enfold.errors import CheckpointError, FileMissing, nearest
 from enfold.files import hub
 from enfold.files.hub import HubOptions
+from enfold.files.mapped import MappedFile
 from enfold.files.pickles import PickleFile
 from enfold.files.safetensors import SafetensorsFile
 from enfold.files.shards import read_index
@@ -76,6 +77,11 @@ class Checkpoint:
         still in use.  Nobody may have written to it.
         """
         self._file(key).release(key)
+
+    def fetch(self, key: str) -> None:
+        """Have a tensor read from its file before it is used, where the system can be told so."""
+        if isinstance(file := self._file(key), MappedFile):
+            file.fetch(key)
 
     def file(self, key: str) -> TensorFile:
         """The open file that holds a tensor."""

@@ -101,6 +101,10 @@ class Gathered(Checkpoint):
         elif not self.groups[key][0].count:
             self.held.release(self.groups[key][1][0])
 
+    def fetch(self, key: str) -> None:
+        for name in self.groups[key][1] if key in self.groups else (key,):
+            self.held.fetch(name)
+
     def file(self, key: str) -> Any:
         return self if key in self.groups else self.held.file(key)
 

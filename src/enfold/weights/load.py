@@ -25,6 +25,7 @@ from enfold.weights.packed import (
     fill,
     held_by_layer,
     in_layers,
+    in_time,
     linears,
     packed,
     put_in,
@@ -140,7 +141,8 @@ def _fill_packed(model: nn.Module, layers: Mapping[str, QuantizedLinear],
     found = in_layers({name: present[0] for name, present in keys.items()}, layers)
     reading = Reading(terms.title, terms.dtype,
                       lambda theirs: report.homes.device(terms.names.ours(theirs)), terms.measure)
-    for path, layer in layers.items():
+    for path in in_time(layers, found, checkpoint):
+        layer = layers[path]
         if path not in found:
             theirs = terms.names.theirs(f"{path}.weight")
             raise CheckpointError(f"{terms.title}: checkpoint has no tensor {theirs!r} (needed by "

@@ -20,6 +20,7 @@ from enfold.nn.quantized import QuantizedLinear
 if TYPE_CHECKING:
     from enfold.files import Checkpoint
 
+AHEAD = 2**28  # bytes of a checkpoint that are asked for in advance
 Keys = Mapping[str, str]  # name below a layer ("weight.absmax") -> the checkpoint's key
 
 
@@ -150,6 +151,23 @@ def _nothing(root: nn.Module, config: Any, names: list[str]) -> ConfigError:
         why = "the model has none that can be stored in fewer bits"
     return ConfigError(f"{title} quantizes none of the linear layers"
                        f"{f' ({shown})' if names else ''}: {why}. Do: {remedy}")
+
+
+def in_time(layers: Iterable[str], found: Mapping[str, Keys],
+            checkpoint: Checkpoint) -> Iterator[str]:
+    """The layers in turn, while the system is asked for the tensors of the next ones: a disk reads
+    as one is quantized.
+    """
+    paths = list(layers)
+    at, asked = 0, 0  # layers that have been asked for, and their bytes that are not used yet
+    for path in paths:
+        while at < len(paths) and asked < AHEAD:
+            for key in found.get(paths[at], {}).values():
+                checkpoint.fetch(key)
+                asked += checkpoint.nbytes(key)
+            at += 1
+        yield path
+        asked -= sum(map(checkpoint.nbytes, found.get(path, {}).values()))
 
 
 def fill(layer: QuantizedLinear, path: str, keys: Keys, checkpoint: Checkpoint,

@@ -147,3 +147,20 @@ def test_other_bytes(level, form, inputs):
         for few in (0, 20):
             found = view.linear(x, bias, few=few)
             assert torch.allclose(found, x @ weight.t() + bias, atol=2e-5)
+
+
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize(("inputs", "groups", "zeroed"), [(64, 2, False), (70, 1, False),
+                                                          (1024, 1, True), (512, 16, True)])
+def test_signed_bytes_times_inputs_of_16_bits(level, inputs, groups, zeroed):
+    torch.manual_seed(0)
+    q = torch.randint(-128, 128, (9, inputs), dtype=torch.int8)
+    scales = torch.rand(9, groups) / 100
+    zeros = torch.randint(0, 256, (9, groups), dtype=torch.uint8) if zeroed else None
+    spread = inputs // groups
+    less = 0 if zeros is None else (zeros.double() - 128).repeat_interleave(spread, 1)
+    weight = (q.double() - less) * scales.double().repeat_interleave(spread, 1)
+    x = torch.randn(5, inputs).half()
+    with using(level):
+        found = GroupWeight(8, inputs, q, scales, zeros, "signed").linear(x, None, few=20)
+    torch.testing.assert_close(found.double(), x.double() @ weight.t(), rtol=2e-3, atol=2e-3)

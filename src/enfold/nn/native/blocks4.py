@@ -21,6 +21,7 @@ KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 _quantize = declare("enfold_blocks4_quantize", P, INT, I64, I64, P, P, P, P, INT)
 _multiply = declare("enfold_blocks4_multiply", P, INT, I64, I64, I64, P, I64, P, P, P, P, F32, I64,
                     P, P, P, INT, INT)
+_many = declare("enfold_blocks4_many", P, I64, I64, I64, P, I64, P, P, P, P, F32, I64, P, P, P, INT)
 _dequantize = declare("enfold_blocks4_dequantize", P, P, P, I64, I64, I64, P, INT, INT)
 
 
@@ -86,16 +87,37 @@ def multiply(x: Tensor, packed: Tensor, scales: Tensor | Nested, values: Sequenc
     """
     call, inputs = _multiply(), x.shape[-1]
     rows = x.numel() // max(inputs, 1)
-    if (call is None or not 0 < rows <= MOST or inputs % 64 or inputs % block or block < 64
-            or x.dtype not in KINDS or packed.device.type != "cpu" or x.device.type != "cpu"
-            or torch.compiler.is_compiling()):
+    if call is None or not 0 < rows <= MOST or not _fits(x, packed, block):
         return None
     x, out = x.contiguous(), x.new_empty((*x.shape[:-1], outputs))
-    own = scales.pointers() if isinstance(scales, Nested) else (scales.data_ptr(), *NOT_NESTED)
-    call(x.data_ptr(), KINDS[x.dtype], rows, inputs, outputs, packed.data_ptr(), block, *own,
-         _floats(tuple(values)).data_ptr(), None if bias is None else bias.data_ptr(),
-         out.data_ptr(), narrow, torch.get_num_threads())
+    call(x.data_ptr(), KINDS[x.dtype], rows, inputs, outputs, packed.data_ptr(), block,
+         *_pointers(scales), _floats(tuple(values)).data_ptr(),
+         None if bias is None else bias.data_ptr(), out.data_ptr(), narrow,
+         torch.get_num_threads())
     return out
+
+
+def multiply_many(x: Tensor, packed: Tensor, scales: Tensor | Nested, values: Sequence[float],
+                  outputs: int, block: int, bias: Tensor | None) -> Tensor | None:
+    """`multiply` for any number of rows of bf16, bias too; None without a kernel."""
+    call, inputs = _many(), x.shape[-1]
+    if call is None or x.dtype != torch.bfloat16 or not x.numel() or not _fits(x, packed, block):
+        return None
+    x, out = x.contiguous(), x.new_empty((*x.shape[:-1], outputs))
+    call(x.data_ptr(), x.numel() // inputs, inputs, outputs, packed.data_ptr(), block,
+         *_pointers(scales), _floats(tuple(values)).data_ptr(),
+         None if bias is None else bias.data_ptr(), out.data_ptr(), torch.get_num_threads())
+    return out
+
+
+def _fits(x: Tensor, packed: Tensor, block: int) -> bool:
+    """Whether rows of the weight are whole blocks, and x of a type that kernels take."""
+    return (x.shape[-1] % 64 == 0 and x.shape[-1] % block == 0 and block >= 64 and x.dtype in KINDS
+            and packed.is_cpu and x.is_cpu and not torch.compiler.is_compiling())
+
+
+def _pointers(scales: Tensor | Nested) -> tuple[Any, ...]:
+    return scales.pointers() if isinstance(scales, Nested) else (scales.data_ptr(), *NOT_NESTED)
 
 
 @cache

@@ -79,7 +79,7 @@ class GroupWeight:
         blocks = torch.arange(-(-inputs // BLOCK), dtype=torch.int32)
         self.group = blocks * BLOCK // size
         run = size // BLOCK
-        self.run = run if run in (1, 2, 4, 8, 16) else 0
+        self.run = run if run in (1, 2, 4, 8) or (run and run % 16 == 0) else 0
         self.struct = _Groups(packed.data_ptr(), scales.data_ptr(),
                               None if zeros is None else zeros.data_ptr(), self.outputs, inputs,
                               scales.shape[1], packed.shape[1] * packed.element_size(), bits,

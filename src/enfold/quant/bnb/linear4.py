@@ -155,12 +155,16 @@ class Linear4bit(QuantizedLinear):
         return flat.view(self.out_features, self.in_features)
 
     def multiply(self, x: Tensor) -> Tensor:
-        """Few rows by a kernel that reads the packed weight, many with tiles of it dequantized."""
+        """Few rows by a kernel that reads the packed weight, many with parts of it dequantized."""
         wide = self.compute or x.dtype
-        found = native.multiply(x, self.weight, self._read(), blocks4.VALUES[self.method],
-                                self.out_features, self.block, self._bias(torch.float32),
-                                narrow=wide == torch.bfloat16)
-        return self._by_tiles(x.to(wide)).to(x.dtype) if found is None else found
+        held = (self.weight, self._read(), blocks4.VALUES[self.method], self.out_features,
+                self.block)
+        found = native.multiply(x, *held, self._bias(torch.float32), narrow=wide == torch.bfloat16)
+        if found is None:
+            x, dtype = x.to(wide), x.dtype
+            found = native.multiply_many(x, *held, self._bias(wide))
+            found = (self._by_tiles(x) if found is None else found).to(dtype)
+        return found
 
     def traced(self, x: Tensor, exact: bool) -> Tensor | None:
         if not x.is_cpu:
