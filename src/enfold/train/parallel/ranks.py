@@ -152,4 +152,16 @@ def join(args: Any) -> None:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         backend = args.ddp_backend or ("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-        dist.init_process_group(backend, timeout=args.ddp_timeout_delta)
+        dist.init_process_group(backend, timeout=args.ddp_timeout_delta, **_again(args))
+
+
+def _again(args: Any) -> dict[str, Any]:
+    """Where ranks meet that torchrun has started again: its store still holds the addresses of
+    those that ended, so this life's stand under a prefix of its own."""
+    life = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if life == "0" or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return {}
+    meet: Any = dist
+    store, rank, world_size = next(meet.rendezvous("env://", timeout=args.ddp_timeout_delta))
+    return {"store": meet.PrefixStore(f"life {life}", store), "rank": rank,
+            "world_size": world_size}
