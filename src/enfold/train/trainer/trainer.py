@@ -31,6 +31,7 @@ from enfold.train.trainer.plan import Plan
 from enfold.train.trainer.precision import Precision
 from enfold.train.trainer.resuming import Progress
 from enfold.train.trainer.steps import LabelSmoother
+from enfold.train.trainer.trained import check_trained
 
 _log = getLogger(__name__)
 
@@ -272,11 +273,7 @@ class Trainer(search.Search, Loop, hub.Hub, metrics.Metrics):
     def _prepare(self, plan: Plan) -> None:
         """Have model, optimizer and schedule ready for the first step."""
         args, model = self.args, self.model
-        weights = [*model.parameters()]
-        if weights and not any(weight.requires_grad for weight in weights):
-            raise ConfigError(f"no weight of {type(model).__name__} is trained: requires_grad is "
-                              "False for all. Do: model.requires_grad_(True), or for an adapter "
-                              "PeftModel.from_pretrained(..., is_trainable=True)")
+        check_trained(model)
         changed = self.precision.masters(model, self.allow_16bit_weights)
         if changed:
             _log.info("%d weights are kept in float32 while they are trained", len(changed))
