@@ -26,7 +26,7 @@ Kernel = Callable[[Tensor], Tensor]
 GAIN = 0.8  # of torch's time is what our kernels may take: a clear case, the same in each process
 ERRORS = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}  # relative, to accept
 SMALLEST = 2**16  # numbers in a weight: below, the way to our kernel costs more than it gains
-TRIED = {1: 2, 4: 8, 32: 128, 256: 2**62}  # rows that are measured: rows up to which they stand
+TRIED = {1: 2, 4: 8, 32: 256, 256: 2**62}  # rows that are measured: rows up to which they stand
 
 
 class Linear(nn.Linear):
