@@ -93,11 +93,17 @@ class Int8Linear(Viewed):
     def multiply(self, x: Tensor) -> Tensor:
         if not self.by_integers():
             return super().multiply(x)
-        scales = self.scale.float().expand(self.out_features, 1).reshape(-1)
-        return int8_linear(x, self.weight, scales, self._bias(torch.float32))
+        return int8_linear(x, self.weight, self._of_rows(), self._bias(torch.float32))
 
     def kernel(self, dtype: torch.dtype) -> Kernel:
-        return self.multiply if self.dynamic else super().kernel(dtype)
+        if not self.by_integers():
+            return self.multiply if self.dynamic else super().kernel(dtype)
+        held = (self.weight, self._of_rows(), self._bias(torch.float32))
+        return lambda x: int8_linear(x, *held)
+
+    def _of_rows(self) -> Tensor:
+        """A scale for each output, fp32."""
+        return self.scale.float().expand(self.out_features, 1).reshape(-1)
 
     def describe(self) -> str:
         return (f"int8, {self.stored.describe()}"

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from enfold.errors import CheckpointError
 from enfold.nn import blocks4
+from enfold.nn.linear import Kernel
 from enfold.nn.native import blocks4 as native
 from enfold.nn.quantized import QuantizedLinear
 from enfold.quant.blocks8 import dequantize_blocks, dynamic_map, quantize_blocks
@@ -156,15 +157,28 @@ class Linear4bit(QuantizedLinear):
 
     def multiply(self, x: Tensor) -> Tensor:
         """Few rows by a kernel that reads the packed weight, many with parts of it dequantized."""
-        wide = self.compute or x.dtype
-        held = (self.weight, self._read(), blocks4.VALUES[self.method], self.out_features,
-                self.block)
+        wide, held = self.compute or x.dtype, self._held()
         found = native.multiply(x, *held, self._bias(torch.float32), narrow=wide == torch.bfloat16)
         if found is None:
             x, dtype = x.to(wide), x.dtype
             found = native.multiply_many(x, *held, self._bias(wide))
             found = (self._by_tiles(x) if found is None else found).to(dtype)
         return found
+
+    def kernel(self, dtype: torch.dtype) -> Kernel:
+        held, bias = self._held(), self._bias(torch.float32)
+        narrow = (self.compute or dtype) == torch.bfloat16
+
+        def run(x: Tensor) -> Tensor:
+            found = native.multiply(x, *held, bias, narrow=narrow)
+            return self.multiply(x) if found is None else found
+
+        return run
+
+    def _held(self) -> tuple[Tensor, Tensor | native.Nested, tuple[float, ...], int, int]:
+        """The weight as kernels take it."""
+        return (self.weight, self._read(), blocks4.VALUES[self.method], self.out_features,
+                self.block)
 
     def traced(self, x: Tensor, exact: bool) -> Tensor | None:
         if not x.is_cpu:
