@@ -19,13 +19,19 @@ def main() -> int:
     """Build, then test with the sanitizer's runtime loaded first."""
     subprocess.run([sys.executable, "-m", "enfold.nn.native.build", "--to", FOLDER,
                     f"--flags={FLAGS}"], check=True)
-    runtime = subprocess.run([os.environ.get("CXX", "g++"), "-print-file-name=libasan.so"],
-                             check=True, capture_output=True, text=True).stdout.strip()
+    # libstdc++ too: Python lacks it, and the sanitizer would not find what throws errors of torch
+    runtime = " ".join(map(_library, ("libasan.so", "libstdc++.so.6")))
     env = os.environ | {"LD_PRELOAD": runtime, "ENFOLD_NATIVE_PATH": str(FOLDER),
                         "ASAN_OPTIONS": "detect_leaks=0",  # Python's own, at its end
                         "OMP_NUM_THREADS": "2"}
     return subprocess.run([sys.executable, "-m", "pytest", "-x", "tests/nn/native",
                            *sys.argv[1:]], env=env, cwd=ROOT, check=False).returncode
+
+
+def _library(name: str) -> str:
+    """Where the compiler has a library."""
+    return subprocess.run([os.environ.get("CXX", "g++"), f"-print-file-name={name}"], check=True,
+                          capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":
