@@ -56,7 +56,7 @@ ARGUMENTS = [
     (lambda: "nf4", ConfigError, "is a str, expected a configuration such as"),
     (lambda: {"quant_method": "foo"}, ConfigError, "'foo' is not known, expected one of awq"),
     (lambda: {"quant_method": "hqq"}, NotImplementedError, "HqqConfig: the method 'hqq' is not"),
-    (lambda: {}, ConfigError, "no quant_method, only nothing at all. Do: add"),
+    (dict, ConfigError, "no quant_method, only nothing at all. Do: add"),
     (lambda: BitsAndBytesConfig(), ConfigError, "neither load_in_4bit nor load_in_8bit"),
     (lambda: BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["("]), ConfigError,
      r"llm_int8_skip_modules has '\(', expected a name or a regular expression"),
