@@ -13,7 +13,8 @@ TABLE: dict[str, Use] = {
         lambda b: load(b.config(model_type="distillbert")),
         e.ConfigError,
         "unknown model_type 'distillbert' (nearest: 'distilbert'). Expected one of: bart, "
-        "bert, distilbert, gpt2, gpt_bigcode, llama, marian, mistral, qwen2, roberta, t5. Do: "
+        "bert, distilbert, gpt2, gpt_bigcode, llama, marian, mistral, mixtral, qwen2, qwen2_moe, "
+        "qwen3_moe, roberta, t5. Do: "
         "check config.json, or `enfold env` for the version",
     ),
     "no model_type": (
@@ -51,7 +52,7 @@ TABLE: dict[str, Use] = {
         "DistilBertModel, DistilBertForMaskedLM, DistilBertForSequenceClassification, "
         "DistilBertForMultipleChoice, DistilBertForTokenClassification, "
         "DistilBertForQuestionAnswering. Families that do: bart, bert, gpt2, gpt_bigcode, "
-        "llama, marian, mistral, qwen2, roberta",
+        "llama, marian, mistral, mixtral, qwen2, qwen2_moe, qwen3_moe, roberta",
     ),
     "wrong family's class": (
         lambda b: enfold.BertModel.from_pretrained("gpt"),

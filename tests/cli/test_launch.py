@@ -12,7 +12,8 @@ from enfold.cli.parser import parse
 SCRIPT = """\
 import os, sys
 rank, world = os.environ["RANK"], os.environ["WORLD_SIZE"]
-print(f"rank {rank} of {world}: {sys.argv[1:]} {os.environ['OMP_NUM_THREADS']}", flush=True)
+line = f"rank {rank} of {world}: {sys.argv[1:]} {os.environ['OMP_NUM_THREADS']}\\n"
+os.write(1, line.encode())  # at once: ranks share the pipe
 if "--fail" in sys.argv and rank == "1":
     os.kill(os.getpid(), 9)
 """

@@ -21,7 +21,7 @@ from enfold.spec import Attention, DoubleHeads, MultipleChoice
 ARGUMENTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "inputs_embeds",
              "past_key_values", "use_cache", "output_attentions", "output_hidden_states",
              "return_dict", "encoder_hidden_states", "encoder_attention_mask", "logits_to_keep",
-             "num_items_in_batch", "cache_position", "output_router_logits")  # fmt: skip
+             "num_items_in_batch", "cache_position")  # fmt: skip
 
 
 class StackModel(PreTrainedModel):
@@ -134,8 +134,9 @@ def check_targets(model: PreTrainedModel, targets: dict[str, Any],
     unknown = [name for name in targets if name not in model.head.targets]
     unknown = [name for name in unknown if not (name == "labels" and targets[name] is None)]
     if unknown:
+        routed = ("output_router_logits",) if getattr(model.body, "routers", list)() else ()
         raise unknown_arguments(f"{type(model).__name__}.forward", unknown,
-                                (*arguments, *model.head.targets))
+                                (*arguments, *routed, *model.head.targets))
     found = {name: value for name, value in targets.items() if value is not None}
     for name, value in found.items():
         check_tensor(name, value, "[batch] or [batch, length]")
