@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from enfold import adapt
+from enfold.errors import InputError
 from tests.adapt.tuned import MODELS, shake
 from tests.families.pairs import close, fresh
 
@@ -14,7 +15,8 @@ OPTIONS = {
     "lora_bias": {"lora_bias": True}, "all": {"target_modules": "all-linear"},
 }
 CASES = [(name, "plain") for name in MODELS] + [
-    (name, option) for name in ("llama", "gpt2") for option in list(OPTIONS)[1:]]
+    (name, option) for name in ("llama", "gpt2") for option in list(OPTIONS)[1:]
+    if (name, option) != ("llama", "lora_bias")]  # no biases there
 
 
 def build(name, **options):
@@ -52,6 +54,14 @@ def test_merged_equals_unmerged(name, option):
     assert weights <= {p.data_ptr() for p in merged.parameters()}  # in place
     assert not any("base_layer" in path or "lora" in path for path, _ in merged.named_parameters())
     close(run(merged, pair), before)
+
+
+def test_a_bias_has_to_have_its_place():
+    pair, model = build("llama", lora_bias=True)
+    before = run(model, pair)
+    with pytest.raises(InputError, match=r"'default' has a bias \(lora_bias=True\) and the layer"):
+        model.merge_and_unload()
+    close(run(model, pair), before)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])

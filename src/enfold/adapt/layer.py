@@ -34,6 +34,7 @@ class Delta:
 
     changes_input = False  # whether `before` does something
     alone = False  # whether no other may be merged with it: its change depends on the base weight
+    has_bias = False  # whether merging it changes the base layer's bias
     frozen: tuple[str, ...] = ()  # parts that are not trained
 
     def __init__(self, layer: Adapted, name: str) -> None:
@@ -203,6 +204,11 @@ class Adapted(nn.Module):
                     f"the {type(delta).__name__} adapter {name!r} is merged alone, got "
                     f"{', '.join(held)} for one layer. Do: merge_and_unload it, then load the "
                     "other")
+            if delta.has_bias and getattr(self.base_layer, "bias", None) is None:
+                raise InputError(
+                    f"the adapter {name!r} has a bias (lora_bias=True) and the layer it is at has "
+                    "none, so a merged model would be of another architecture. Do: keep the "
+                    "adapter, or train one with lora_bias=False")
 
     def unmerge(self) -> None:
         """Take the merged adapters out again, the last first."""
@@ -223,12 +229,10 @@ class Adapted(nn.Module):
                              "nan. Do: look for an adapter that diverged in training")
         matrix.copy_(weight)
         self.base_layer = base
-        if shift is None:
-            return
-        if bias is None:
-            self.base_layer.bias = nn.Parameter(shift.to(matrix.dtype), requires_grad=False)
-        else:
+        if shift is not None and bias is not None:
             bias.copy_(shift)
+        elif shift is not None:  # GPTQ's layers have a bias of zeros, which plain ones lose
+            self.base_layer.bias = nn.Parameter(shift.to(matrix.dtype), requires_grad=False)
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -30,7 +30,7 @@ class Lora(Delta):
         self.rank = int(by_name(config.rank_pattern, path, config.r))
         self.alpha = by_name(config.alpha_pattern, path, config.lora_alpha)
         self.scaling = self.alpha / (self.rank**0.5 if config.use_rslora else self.rank)
-        self.dropout = config.lora_dropout
+        self.dropout, self.has_bias = config.lora_dropout, config.lora_bias
         self.make(config)
 
     def make(self, config: LoraConfig) -> None:
