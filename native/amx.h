@@ -41,46 +41,64 @@ private:
 };
 
 // TALL rows of weights from w on times all blocks of x, whose sums are `apart` numbers apart.
-// next: the rows that come after.
+// next: the rows that come after; ends: of the whole rows.
 template <class D>
 void amx_panel(const char* w, int64_t stride, const char* next, const float* x, int64_t granules,
-               int64_t m, float* sums, int64_t apart) {
+               int64_t m, float* sums, int64_t apart, Ends ends) {
     const int64_t steps = granules / 16, blocks = (m + WIDE - 1) / WIDE;
     const int64_t most = far(blocks);
-    for (int64_t i = 0; i < steps; i += most) {
-        const int64_t some = smaller(steps - i, most), left = steps - i - some;
+    for (int64_t i = 0, some; i < steps; i += some) {
+        some = steps - i <= most + 1 ? steps - i : most;  // no step alone
+        const int64_t left = steps - i - some;
         const int64_t after = blocks == 1 ? 0 : smaller(left ? left : steps, most);
         Ahead ahead(left ? w + (i + some) * STEP : next, stride, after, blocks * some);
         for (int64_t b = 0; b < blocks; b++) {
             const bool both = m - b * WIDE > PANEL;
             const auto run = both ? by_tiles<D, 2, 2, Ahead> : by_tiles<D, 2, 1, Ahead>;
             run(w + i * STEP, stride, x + b * WIDE * granules + i * 16 * PANEL, granules * PANEL,
-                sums + b * apart, WIDE, some * 16, i > 0, ahead);
+                sums + b * apart, WIDE, some * 16, i > 0, ahead,
+                {i ? nullptr : ends.head, left ? nullptr : ends.tail});
         }
     }
 }
 
-// Some rows of one weight, for m rows of activations in panels.
+// The first and the last line of TALL rows that begin `lead` bytes behind a line, zeros around.
+inline Ends ends_of(const char* w, int64_t stride, int64_t bytes, int64_t lead, char* to) {
+    char* tail = to + TALL * STEP;
+    std::memset(to, 0, size_t(2 * TALL * STEP));
+    for (int64_t i = 0; i < TALL; i++, w += stride) {
+        std::memcpy(to + i * STEP + lead, w, size_t(STEP - lead));
+        std::memcpy(tail + i * STEP, w + bytes - lead, size_t(lead));
+    }
+    return {to, tail};
+}
+
+// Some rows of one weight, for m rows of activations in panels.  lead: granules of zeros before
+// those of x.
 template <class D, class Out>
 void amx_group(const Weight& weight, int64_t row, int64_t rows, const float* x, int64_t granules,
-               int64_t m, int64_t k, int64_t first, const Out& out) {
+               int64_t m, int64_t k, int64_t first, const Out& out, int64_t lead) {
     using W = typename D::W;
     static thread_local Scratch copies, results;
-    const int64_t bytes = k * int64_t(sizeof(W)), whole = granules * 4;
+    granules += lead ? 16 : 0;
+    const int64_t bytes = k * int64_t(sizeof(W)), whole = granules * 4, before = lead * 4;
     const int64_t stride = weight.stride * int64_t(sizeof(W)), apart = round_up(rows, TALL) * WIDE;
     auto* sums = results.get<float>((m + WIDE - 1) / WIDE * apart);
     const Tiles unit;
     for (int64_t r = 0; r < rows; r += TALL) {
         const char* w = (const char*)weight.data + (row + r) * stride;
         float* to = sums + r * WIDE;
-        if (rows - r < TALL || bytes < whole) {  // tiles would reach beyond: a copy, zeros around
-            char* copied = copies.get<char>(TALL * whole);
+        if (rows - r < TALL || (bytes < whole && !lead)) {  // tiles would reach beyond: a copy, and
+            char* copied = copies.get<char>(TALL * whole);  // zeros around
             std::memset(copied, 0, size_t(TALL * whole));
             for (int64_t i = 0; i < smaller(rows - r, int64_t{TALL}); i++)
-                std::memcpy(copied + i * whole, w + i * stride, size_t(bytes));
-            amx_panel<D>(copied, whole, copied, x, granules, m, to, apart);
+                std::memcpy(copied + i * whole + before, w + i * stride, size_t(bytes));
+            amx_panel<D>(copied, whole, copied, x, granules, m, to, apart, {});
         } else {
-            amx_panel<D>(w, stride, w + TALL * stride, x, granules, m, to, apart);
+            const Ends ends = lead ? ends_of(w, stride, bytes, before,
+                                             copies.get<char>(2 * TALL * STEP)) : Ends{};
+            w -= before;
+            amx_panel<D>(w, stride, w + TALL * stride, x, granules, m, to, apart, ends);
         }
     }
     for (int64_t b = 0; b < m; b += WIDE)

@@ -15,6 +15,13 @@ struct Stored {
     const Weight& operator()(const Weight& weight, int64_t, int64_t) const { return weight; }
 };
 
+// Granules from the last line of memory to where rows of a weight begin; 0 if rows differ in that.
+// Files have their tensors anywhere, and a tile's rows that lie across two lines take twice as long.
+template <class W> int64_t lead_of(const Weight& weight, int64_t k) {
+    const auto place = int64_t(uintptr_t(weight.data) % 64), bytes = int64_t(sizeof(W));
+    return place % 4 || weight.stride * bytes % 64 || k * bytes % 64 ? 0 : place / 4;
+}
+
 // How many rows of weights are done together, where a thread's share is so many.
 template <class D> int64_t height_of(int64_t share) {
     const int64_t unit = tiled<D>() ? 32 : ROWS, most = tiled<D>() ? 128 : 8 * ROWS;
@@ -42,21 +49,23 @@ void gemm(const Weight* weights, int count, const Prepare& prepare, int64_t m, i
     const int64_t each = AMX ? 4 / sizeof(typename D::W) : 4 / sizeof(typename D::X);
     const int64_t granules = round_up((k + each - 1) / each, 16);
     const int64_t chunk = chunk_of<D, Source>(m, granules);
+    const bool stored = std::is_same<Source, Stored>::value;
+    const int64_t lead = AMX && stored && m > WIDE ? lead_of<typename D::W>(weights[0], k) : 0;
     int64_t total = 0;
     for (int i = 0; i < count; i++) total += weights[i].rows;
     const int64_t height = height_of<D>(total / (2 * threads));
     for (int64_t first = 0; first < m; first += chunk) {
         const int64_t some = smaller(m - first, chunk);
         const float* x = prepare(first, some, granules, rows_scratch);
-        float* packed = packed_scratch.get<float>(round_up(some, WIDE) * granules);
-        pack_rows(x, prepare.pitch(granules), some, granules, packed, threads);
+        float* packed = packed_scratch.get<float>(round_up(some, WIDE) * (granules + 16));
+        pack_rows(x, prepare.pitch(granules), some, granules, packed, threads, lead);
         shares(weights, count, height, threads,
                [&](const Weight& given, int64_t row, int64_t rows, int64_t before) {
                    const Weight& weight = source(given, row, rows);
 #if ENFOLD_AMX
                    if constexpr (AMX) {
                        amx_group<D>(weight, row, rows, packed, granules, some, k, first,
-                                    out.shifted(before));
+                                    out.shifted(before), lead);
                        return;
                    }
 #endif

@@ -12,13 +12,16 @@
 
 namespace enfold {
 
-// Granules of x [rows, granules], rows `ldx` granules apart; granules is a multiple of 16.
+// Granules of x [rows, granules], rows `ldx` granules apart; granules is a multiple of 16.  lead:
+// panels have 16 granules more, zeros, so many of them before the others.
 inline void pack_rows(const float* x, int64_t ldx, int64_t rows, int64_t granules, float* to,
-                      int threads) {
-    const int64_t panels = (rows + PANEL - 1) / PANEL;
+                      int threads, int64_t lead = 0) {
+    const int64_t panels = (rows + PANEL - 1) / PANEL, depth = granules + (lead ? 16 : 0);
     parallel(panels, 2, threads, [&](int64_t begin, int64_t end) {
         for (int64_t first = begin * PANEL; first < end * PANEL; first += LANES) {
-            float* panel = to + first / PANEL * granules * PANEL + first % PANEL;
+            float* panel = to + first / PANEL * depth * PANEL + first % PANEL;
+            for (int64_t g = 0; g < lead; g++, panel += PANEL) store(panel, zero());
+            for (int64_t g = granules; g < depth - lead; g++) store(panel + g * PANEL, zero());
             for (int64_t g = 0; g < granules; g += LANES) {
                 F v[LANES];
                 for (int i = 0; i < LANES; i++)
@@ -73,7 +76,7 @@ void multiply(const void* a, int64_t lda, const float* b, int64_t panel, float* 
                          : (wide ? by_tiles<D, 1, 2, Nothing> : by_tiles<D, 1, 1, Nothing>);
                 Nothing nothing;
                 run(from + m * lda, lda, b + n / PANEL * panel, panel, c + m * ldc + n, ldc,
-                    granules, more, nothing);
+                    granules, more, nothing, {});
             }
         return;
     }

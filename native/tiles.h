@@ -50,11 +50,15 @@ constexpr int64_t STEP = 64;  // bytes of a row in a tile
     if constexpr (std::is_same<D, Pairs>::value) _tile_dpbf16ps(C, A, B); \
     else _tile_dpbssd(C, A, B)
 
+struct Ends {  // what stands for the first and the last step of a: rows of STEP bytes, or nothing
+    const char *head = nullptr, *tail = nullptr;
+};
+
 // c [16 M, 16 N] (+)= a x b: sums in tiles 0 to 3, a in 4 and 5, b in 6 and 7.  `lda` in bytes,
 // `panel` in granules; ahead.step() is called at every step of 16 granules.
 template <class D, int M, int N, class Ahead>
 void by_tiles(const char* a, int64_t lda, const float* b, int64_t panel, float* c, int64_t ldc,
-              int64_t granules, bool more, Ahead& ahead) {
+              int64_t granules, bool more, Ahead& ahead, Ends ends) {
     const int64_t line = ldc * 4;
     if (more) {
         _tile_loadd(0, c, line);
@@ -68,7 +72,10 @@ void by_tiles(const char* a, int64_t lda, const float* b, int64_t panel, float* 
         if (M > 1 && N > 1) _tile_zero(3);
     }
     for (int64_t g = 0; g < granules; g += 16, a += STEP, b += 16 * PANEL) {
-        _tile_loadd(4, a, lda);
+        const char* end = g == 0 && ends.head ? ends.head : g + 16 == granules ? ends.tail : nullptr;
+        const char* from = end ? end : a;
+        const int64_t pitch = end ? STEP : lda;
+        _tile_loadd(4, from, pitch);
         _tile_loadd(6, b, STEP);
         ENFOLD_TILE_PRODUCT(0, 4, 6);
         if (N > 1) {
@@ -76,7 +83,7 @@ void by_tiles(const char* a, int64_t lda, const float* b, int64_t panel, float* 
             ENFOLD_TILE_PRODUCT(1, 4, 7);
         }
         if (M > 1) {
-            _tile_loadd(5, a + 16 * lda, lda);
+            _tile_loadd(5, from + 16 * pitch, pitch);
             ENFOLD_TILE_PRODUCT(2, 5, 6);
             if (N > 1) { ENFOLD_TILE_PRODUCT(3, 5, 7); }
         }

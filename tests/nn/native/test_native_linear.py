@@ -75,6 +75,32 @@ def test_blocks_of_rows_and_parts_of_them(level, dtype, rows, out, width, gap, t
         torch.set_num_threads(before)
 
 
+def at(place: int, weight: torch.Tensor, around: float) -> torch.Tensor:
+    """The weight, `place` bytes behind the start of a line of memory, between other numbers."""
+    size, count = weight.element_size(), weight.numel()
+    whole = torch.full((count + 256,), around, dtype=weight.dtype)
+    start = (-whole.data_ptr() % 64 + 64 + place) // size
+    return whole[start : start + count].view(weight.shape).copy_(weight)
+
+
+@every_level
+@dtypes
+@pytest.mark.parametrize("place", [4, 8, 56, 2])
+@pytest.mark.parametrize(("rows", "out", "width"), [
+    (33, 64, 32), (40, 33, 64), (128, 96, 2048), (70, 130, 544), (300, 70, 608), (129, 40, 100)])
+def test_weights_that_begin_anywhere(level, dtype, place, rows, out, width):
+    torch.manual_seed(0)
+    if place % dtype.itemsize:
+        place += 2
+    weight = at(place, torch.randn(out, width).to(dtype), float("nan"))
+    with using(level):
+        checked(torch.randn(rows, width).to(dtype), weight, torch.randn(out).to(dtype))
+        other = at(24, torch.randn(50, width).to(dtype), float("inf"))
+        x = torch.randn(rows, width).to(dtype)
+        for y, each in zip(joined([weight, other], [None, None])(x), (weight, other), strict=True):
+            torch.testing.assert_close(y, F.linear(x, each), rtol=2e-2, atol=2e-2 * width**0.5)
+
+
 @every_level
 @dtypes
 @pytest.mark.parametrize("rows", [1, 3, 40])
@@ -93,10 +119,12 @@ def test_several_weights_at_once(level, dtype, rows):
 
 @every_level
 @dtypes
-@pytest.mark.parametrize("rows", [1, 20])
-def test_what_is_not_finite_stays_in_its_place(level, dtype, rows):
-    x, weight = torch.randn(rows, 70).to(dtype), torch.randn(40, 70).to(dtype)
-    weight[7, 69] = float("nan")
+@pytest.mark.parametrize("place", [0, 40])
+@pytest.mark.parametrize(("rows", "width"), [(1, 70), (20, 70), (40, 96)])
+def test_what_is_not_finite_stays_in_its_place(level, dtype, rows, width, place):
+    x, weight = torch.randn(rows, width).to(dtype), torch.randn(40, width).to(dtype)
+    weight = at(place, weight, 1.0)
+    weight[7, 0] = weight[7, width - 1] = float("nan")
     x[rows - 1, 3] = float("inf")
     with using(level):
         found = linear(x, weight, None)
