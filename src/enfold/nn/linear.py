@@ -100,7 +100,8 @@ def goes_native(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 def worthwhile(dtype: torch.dtype, rows: int) -> bool:
     """Whether our kernels beat torch's products here, for so many rows, and are as exact."""
-    return rows > 0 and next((ours for upto, ours in choices(dtype) if rows <= upto), False)
+    return (rows > 0 and native.available(dtype)
+            and next((ours for upto, ours in choices(dtype) if rows <= upto), False))
 
 
 @cache
