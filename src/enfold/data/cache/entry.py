@@ -57,18 +57,18 @@ class Entry:
         lock.release()
         return not free and self.folder.exists()
 
-    @property
-    def settled(self) -> bool:
-        """Whether its files are on the disk, or in this machine's memory since they were written.
+    def spoiled(self) -> str | None:
+        """What keeps it from being used, if anything does.
 
-        Else the machine may have stopped before they were.
+        Every byte is read, once, of files that may not have reached the disk before the machine
+        stopped; of others, samples.
         """
-        return self.boot in (None, this_boot()) or (self.folder / CHECKED).exists()
-
-    def settle(self) -> None:
-        """Note that every byte was found whole."""
-        with suppress(OSError):  # a cache that others own
-            (self.folder / CHECKED).touch()
+        settled = self.boot in (None, this_boot()) or (self.folder / CHECKED).exists()
+        damage = self.damage(full=not settled)
+        if damage is None and not settled:
+            with suppress(OSError):  # a cache that others own
+                (self.folder / CHECKED).touch()
+        return damage
 
     def damage(self, full: bool = False) -> str | None:
         """What is wrong with the files: sizes and samples, or every byte if `full`."""

@@ -81,12 +81,9 @@ class Store:
         found = entries.read_entry(entries.place(self.folder, key))
         if found is None:
             return None
-        settled = found.settled
-        if damage := found.damage(full=not settled):
+        if damage := found.spoiled():
             _log.warning("the cached result %s is not used: %s", found.folder, damage)
             return None
-        if not settled:
-            found.settle()
         with suppress(OSError):  # a cache that others own may be read without being touched
             os.utime(found.folder / entries.NOTE)
         return found.path
@@ -115,7 +112,7 @@ class Store:
         try:
             with FileLock(self.folder / ".locks" / key, passing=True) as lock:
                 found = entries.read_entry(folder)
-                if found is not None and found.damage(full=not found.settled) is None:
+                if found is not None and found.spoiled() is None:
                     yield None
                     return
                 if lock.real:  # then all drafts of this key are left over
