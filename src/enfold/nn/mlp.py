@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from enfold.nn.act import activation
+from enfold.nn.act import Activation, activation
 from enfold.nn.branch import Branch
 from enfold.nn.context import Context
 from enfold.nn.linear import Linear
@@ -32,10 +34,17 @@ class FeedForward(Branch):
 
     def inner(self, h: Tensor) -> Tensor:
         """What `down` takes."""
-        gate, act = self.up(h) if self.gate is None else self.gate(h), CODES.get(self.act)
-        up = None if self.gate is None else self.up(h)
-        if act is not None and goes_native(self, gate):
-            return fused.gate(act, gate, up)
-        if self.act in training.SLOPES and training.trains(self, gate):
-            return training.gate(self.act, gate, up)
-        return self.act(gate) if up is None else self.act(gate) * up
+        if self.gate is None:
+            return gated(self, self.up(h))
+        return gated(self, self.gate(h), self.up(h))
+
+
+def gated(module: Any, gate: Tensor, up: Tensor | None = None) -> Tensor:
+    """act(gate), times `up` where there is one; `act` is the module's."""
+    act: Activation = module.act
+    code = CODES.get(act)
+    if code is not None and goes_native(module, gate):
+        return fused.gate(code, gate, up)
+    if act in training.SLOPES and training.trains(module, gate):
+        return training.gate(act, gate, up)
+    return act(gate) if up is None else act(gate) * up

@@ -23,9 +23,7 @@ from enfold.nn.act import activation
 from enfold.nn.branch import Branch
 from enfold.nn.context import Context
 from enfold.nn.linear import Linear, product
-from enfold.nn.mlp import FeedForward
-from enfold.nn.native import fused
-from enfold.nn.native.fused import CODES, goes_native
+from enfold.nn.mlp import FeedForward, gated
 
 Added = Callable[[int, Tensor], Tensor]  # (expert, its inputs) -> what is added to their product
 NOTHING: Mapping[str, Added] = MappingProxyType({})
@@ -158,11 +156,3 @@ class SingleExperts(Experts):
     def _single(self, expert: Any, x: Tensor) -> Tensor:
         h = gated(self, expert["gate"](x), expert["up"](x))
         return expert["down"](h)  # type: ignore[no-any-return]
-
-
-def gated(experts: Experts, gate: Tensor, up: Tensor) -> Tensor:
-    """act(gate) * up."""
-    code = CODES.get(experts.act)
-    if code is not None and goes_native(experts, gate):
-        return fused.gate(code, gate, up)
-    return experts.act(gate) * up
