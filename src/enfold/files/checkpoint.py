@@ -56,6 +56,10 @@ class Checkpoint:
     def keys(self) -> KeysView[str]:
         return self._home.keys()
 
+    def spelled(self, name: str) -> str:
+        """What the files call the tensor that is shown as `name`."""
+        return name
+
     def items(self) -> ItemsView[str, torch.Tensor]:
         return _Items(self)
 

@@ -228,14 +228,14 @@ def _read(slot: Slot, keys: dict[str, list[str]], checkpoint: Checkpoint, terms:
         report.mismatched.append((key, tuple(value.shape), tuple(slot.tensor.shape)))
         if not terms.ignore_mismatched_sizes:
             raise CheckpointError(
-                f"{terms.title}: tensor {_spelled(key, checkpoint)!r} has shape "
+                f"{terms.title}: tensor {checkpoint.spelled(key)!r} has shape "
                 f"{tuple(value.shape)}, expected "
                 f"{tuple(slot.tensor.shape)} ({terms.names.line(slot.name)}). Do: check "
                 "config.json against the weights, or load with ignore_mismatched_sizes=True to "
                 "initialise it anew")
         return None
     if value.dtype.itemsize == 1 and slot.tensor.is_floating_point():
-        raise CheckpointError(f"{terms.title}: tensor {_spelled(key, checkpoint)!r} is of "
+        raise CheckpointError(f"{terms.title}: tensor {checkpoint.spelled(key)!r} is of "
                               f"{value.dtype}, expected numbers of 16 bits or more: it is part of "
                               "a quantized weight. Do: download the checkpoint again, with all "
                               "its statistics and quantization_config in config.json")
@@ -272,7 +272,7 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
         claimed = terms.complete and part == "head"
         if theirs not in reshaped and (part == "body" or (partly and not report.mismatched)
                                        or claimed):
-            bad.append((slot.name, _spelled(theirs, checkpoint)))
+            bad.append((slot.name, checkpoint.spelled(theirs)))
     if not bad:
         return
     name, theirs = bad[0]
@@ -282,11 +282,6 @@ def _refuse(lacking: list[Slot], keys: dict[str, list[str]], checkpoint: Checkpo
         f"{terms.title}: checkpoint has no tensor {theirs!r}{more} (needed by "
         f"{terms.names.line(name)}){nearest(theirs, checkpoint.keys())}. Do: check that "
         f"config.json belongs to these weights{_tie_hint(name)}")
-
-
-def _spelled(name: str, checkpoint: Checkpoint) -> str:
-    """What the file calls a tensor."""
-    return checkpoint.spelled(name) if isinstance(checkpoint, Gathered) else name
 
 
 def _part(name: str) -> str:

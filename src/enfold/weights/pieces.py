@@ -55,7 +55,6 @@ class Pieces:
         for one in tensor:
             yield from one.chunk(len(self.parts))
 
-
     def join(self, pieces: Sequence[Tensor]) -> Tensor:
         """The model's tensor of its pieces."""
         import torch
