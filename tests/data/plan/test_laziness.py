@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -70,6 +72,30 @@ def test_a_counter_counts_every_row_once(make):
 
     make(table()).map(count)
     assert words["Row"] == ROWS
+
+
+def test_a_counter_that_is_a_variable_of_the_caller(make):
+    seen = 0
+
+    def count(row):
+        nonlocal seen
+        seen += 1
+        return {"nth": seen}
+
+    ds = make(table()).map(count)
+    assert (seen, ds[ROWS - 1]["nth"], seen) == (ROWS, ROWS, ROWS)
+
+
+def test_a_counter_that_is_a_global(make):
+    global FACTOR
+    FACTOR = 0
+
+    def count(row):
+        global FACTOR
+        FACTOR += 1
+        return True
+
+    assert (len(make(table()).filter(count)), FACTOR) == (ROWS, ROWS)
 
 
 def test_a_growing_vocabulary_is_whole_after_map(make):
@@ -205,6 +231,28 @@ def test_what_is_altered_between_map_and_run_raises():
                r"called and before it ran")
     with pytest.raises(DataError, match=message):
         ds[0]
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("RATE", 2), ("rated", lambda number: -1)])
+def test_what_is_set_in_a_module_between_map_and_run_raises(monkeypatch, attribute, value):
+    settings = ModuleType("settings")
+    settings.RATE, settings.rated = 1, lambda number: number
+    monkeypatch.setitem(sys.modules, "settings", settings)
+    ds = Dataset.from_dict(table()).map(
+        lambda row: {"n": settings.rated(row["number"]) * settings.RATE})
+    setattr(settings, attribute, value)
+    with pytest.raises(DataError, match=rf"'settings\.{attribute}' of <lambda> was altered after"):
+        ds[0]
+
+
+def test_a_file_that_is_gone_when_the_function_runs(tmp_path):
+    note = tmp_path / "note.txt"
+    note.write_text("x")
+    ds = Dataset.from_dict(table()).map(lambda row: {"n": note.read_text()})
+    note.unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        ds[0]
+    assert any("Do: lazy=False runs it at once" in told for told in caught.value.__notes__)
 
 
 @pytest.mark.parametrize("how", ["argument", "set_eager", "environment"])

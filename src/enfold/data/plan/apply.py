@@ -181,12 +181,19 @@ class Apply(Node):
             return _reshaped(chain, base)
         for step in chain:
             if step.watch is not None:
-                step.watch.check(step.op.call.what, step.op.call.name)
-        if not self.durable and processes(chain) == 1:
-            segments = self._pass(chain, base, None)
-            frame = written.assemble(base, segments, self.features)
-        else:
-            frame, self.features = self._load(self._written(chain, below, base))
+                step.watch.check(step.op.call)
+        try:
+            if not self.durable and processes(chain) == 1:
+                segments = self._pass(chain, base, None)
+                frame = written.assemble(base, segments, self.features)
+            else:
+                frame, self.features = self._load(self._written(chain, below, base))
+        except FileNotFoundError as error:
+            if any(step.watch is not None for step in chain):
+                error.add_note("(map() and filter() run when their result is read; files that the "
+                               "function reads have to be there then. Do: lazy=False runs it at "
+                               "once)")
+            raise
         self.done, self.watch = [], None  # only the run needed them
         return frame
 

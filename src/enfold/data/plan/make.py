@@ -63,7 +63,7 @@ def with_function(below: Node, op: UserOp, options: Any, settings: Settings, *,
     if isinstance(op, MapOp) and op.silent:
         node.run_silently()
         return below
-    changed = watch.unhashable is None and watch.changed() is not None
+    changed = watch.unhashable is None and watch.changed(call.function) is not None
     if changed and fingerprint is None:
         node.cacheable = False
     if now or is_eager() or changed or watch.unhashable is not None or watch.drew() \

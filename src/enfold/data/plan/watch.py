@@ -9,47 +9,58 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from enfold.data.fingerprint import Unhashable, captured, digest
+from enfold.data.plan.call import Call
 from enfold.errors import DataError
 
 
 class Watch:
-    """Digests of what a function holds on to, as of now.  unhashable: why there are none."""
+    """What a function holds on to, by name, and its digests as of now.
+
+    Variables are looked up anew each time: one that is set again has changed as much as a list that
+    was appended to.  unhashable: why there are no digests.
+    """
 
     def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
-        self.held = [*captured(function),
-                     *((f"fn_kwargs {name!r}", value) for name, value in arguments.items())]
+        self.arguments = arguments
         self.unhashable: Unhashable | None = None
-        self.digests: list[str] = []
+        self.digests: list[tuple[str, str]] = []
         self.random = random_states()
         try:
-            self.digests = [digest(value) for _, value in self.held]
+            self.digests = [(name, digest(value)) for name, value in self._held(function)]
         except Unhashable as error:
             self.unhashable = error
 
-    def changed(self) -> str | None:
-        """What is not as it was, by name; None if all is."""
+    def _held(self, function: Callable[..., Any]) -> list[tuple[str, Any]]:
+        return [*captured(function),
+                *((f"fn_kwargs {name!r}", value) for name, value in self.arguments.items())]
+
+    def changed(self, function: Callable[..., Any]) -> str | None:
+        """What is not as it was of what the function, or its frozen twin, holds on to, by name."""
+        held = self._held(function)
         try:
-            for (name, value), before in zip(self.held, self.digests, strict=True):
-                if digest(value) != before:
-                    return name
+            for now, before in zip_longest(held, self.digests):
+                if now is None or before is None or (now[0], digest(now[1])) != before:
+                    return (now or before)[0]
         except Unhashable:
-            return name
+            return now[0]
         return None
 
     def drew(self) -> bool:
         """Whether random numbers were drawn from a global generator since."""
         return random_states() != self.random
 
-    def check(self, what: str, name: str) -> None:
+    def check(self, call: Call) -> None:
         """Raises `DataError` if something changed between the making of the plan and its run."""
-        if (changed := self.changed()) is not None:
+        what = call.what
+        if (changed := self.changed(call.function)) is not None:
             raise DataError(
-                f"{what}: {changed} of {name} was altered after {what}() was called and before it "
-                "ran. Expected it unchanged, as the result would depend on when it runs. Do: alter "
-                f"it before {what}(), pass a copy, or run at once with lazy=False")
+                f"{what}: {changed} of {call.name} was altered after {what}() was called and "
+                "before it ran. Expected it unchanged, as the result would depend on when it runs. "
+                f"Do: alter it before {what}(), pass a copy, or run at once with lazy=False")
 
 
 def random_states() -> tuple[Any, ...]:
