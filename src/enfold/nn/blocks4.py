@@ -4,7 +4,7 @@ The weight's numbers follow each other row by row and are cut into blocks.  A nu
 largest magnitude ("absmax") times one of 16 values; the index of the value takes four bits, two
 numbers share a byte, the first in its upper half.       NF4: https://arxiv.org/abs/2305.14314
 
-Where a native kernel runs it does the same with the same bits.
+Where a kernel of ours runs it does the same with the same bits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from enfold.errors import ConfigError, InputError
+from enfold.nn.cuda import four
 from enfold.nn.native import blocks4 as native
 
 BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -120,7 +121,8 @@ def dequantize(packed: Tensor, absmax: Tensor, kind: str, block: int, count: int
     Products are fp32 and rounded to dtype.
     """
     out = torch.empty(count, dtype=dtype, device=packed.device)
-    if native.dequantize(packed, absmax, VALUES[kind], block, start, out):
+    if any(kernels.dequantize(packed, absmax, VALUES[kind], block, start, out)
+           for kernels in (native, four)):
         return out
     table = values(kind, packed.device)
     for begin in range(start, start + count, CHUNK):

@@ -1,4 +1,6 @@
-"""Quantized layers that the kernels of `nn/native/groups.py` multiply and decode in place."""
+"""Quantized layers that kernels multiply and decode in place: those of `nn/native/groups.py`, on a
+GPU of `nn/cuda/four.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from enfold.nn.cuda import four
 from enfold.nn.linear import Kernel
 from enfold.nn.native.groups import KINDS, GroupWeight, Parts
 from enfold.nn.native.linear import observed
 from enfold.nn.quantized import QuantizedLinear
 
+Weight = GroupWeight | four.GroupWeight
+
 
 class Viewed(QuantizedLinear):
     """A layer with a view of its tensors for the kernels, made when it is first needed."""
 
-    _view: tuple[tuple[int, ...], GroupWeight | None] | None = None
+    _view: tuple[tuple[int, ...], Weight | None] | None = None
 
     @abstractmethod
     def parts(self) -> Parts | None:
@@ -46,7 +51,7 @@ class Viewed(QuantizedLinear):
             return lambda x: native.linear(self.arranged(x), bias)
         return lambda x: native.linear(x, bias)
 
-    def native(self, dtype: torch.dtype) -> GroupWeight | None:
+    def native(self, dtype: torch.dtype) -> Weight | None:
         """The view for products and numbers of a type, None where torch has to do the work."""
         if dtype not in KINDS or torch.compiler.is_compiling() or observed():
             return None
@@ -68,8 +73,9 @@ class Viewed(QuantizedLinear):
         return {name: value for name, value in self.__dict__.items() if name != "_view"}
 
 
-def _viewed(parts: Parts | None) -> GroupWeight | None:
-    return GroupWeight(*parts) if parts is not None and GroupWeight.fits(*parts) else None
+def _viewed(parts: Parts | None) -> Weight | None:
+    kinds = () if parts is None else (GroupWeight, four.GroupWeight)
+    return next((kind(*parts) for kind in kinds if kind.fits(*parts)), None)  # type: ignore[misc]
 
 
 # ---- for graphs: torch.compile sees one operation ------------------------------------------------

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from enfold.errors import CheckpointError
 from enfold.nn import blocks4
+from enfold.nn.cuda import four
 from enfold.nn.linear import Kernel
 from enfold.nn.native import blocks4 as native
 from enfold.nn.quantized import QuantizedLinear
@@ -161,7 +162,9 @@ class Linear4bit(QuantizedLinear):
         found = native.multiply(x, *held, self._bias(torch.float32), narrow=wide == torch.bfloat16)
         if found is None:
             x, dtype = x.to(wide), x.dtype
-            found = native.multiply_many(x, *held, self._bias(wide))
+            found = four.multiply(x, *held, self.bias)
+            if found is None:
+                found = native.multiply_many(x, *held, self._bias(wide))
             found = (self._by_tiles(x) if found is None else found).to(dtype)
         return found
 
@@ -181,7 +184,7 @@ class Linear4bit(QuantizedLinear):
                 self.block)
 
     def traced(self, x: Tensor, exact: bool) -> Tensor | None:
-        if not x.is_cpu:
+        if not (x.is_cpu or (x.is_cuda and four.installed())):
             return None
         bias = None if exact else self._bias(torch.float32)
         return torch.ops.enfold.blocks4_linear(  # type: ignore[no-any-return]
@@ -216,8 +219,8 @@ class Linear4bit(QuantizedLinear):
         """The product with some rows of the weight after the others, each dequantized for it."""
         inputs, outputs, unit = self.in_features, self.out_features, self.block
         step = unit // gcd(inputs, unit)  # rows that begin with a block
-        rows = max(1, TILE // inputs // step) * step
-        if rows >= outputs or x.device.type != "cpu":
+        rows = max(1, (TILE if x.is_cpu else four.PART) // inputs // step) * step
+        if rows >= outputs:
             return self._product(x)
         out, scales, packed = x.new_empty((*x.shape[:-1], outputs)), self.scales(), self.weight
         for start in range(0, outputs, rows):
