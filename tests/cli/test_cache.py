@@ -72,6 +72,14 @@ def test_rm_by_keys_or_their_beginnings(command, store, given, left) -> None:
     assert keys() == left
 
 
+@pytest.mark.parametrize("given", ["bb", "bbbb3"])
+def test_rm_takes_what_belongs_to_a_result(command, store, given) -> None:
+    with store.write("bbbb3-head", "columns of map b") as path:
+        path.write_bytes(b"x")
+    assert command("cache", "rm", given).out.startswith("removed 2 results")
+    assert keys() == ["aaaa1", "aaab2"]
+
+
 @pytest.mark.parametrize(("given", "message"), [
     (["aaa"], "'aaa' begins 2 keys: aaaa1, aaab2. Expected one. Do: write more of it"),
     (["aaax1"], "has no result 'aaax1' (nearest: 'aaaa1'"),

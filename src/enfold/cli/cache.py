@@ -86,16 +86,18 @@ def pruned(args: Namespace, folder: Path) -> int:
 def known(keys: Sequence[str], folder: Path) -> list[str]:
     """Whole keys for keys or beginnings of them."""
     there = [entry.key for entry in ls(folder)]
-    return list(dict.fromkeys(whole(key, there, folder) for key in keys))
+    return list(dict.fromkeys(one for key in keys for one in whole(key, there, folder)))
 
 
-def whole(key: str, there: Sequence[str], folder: Path) -> str:
-    """The one key that is `key`, or begins with it."""
-    found = [key] if key in there else [one for one in there if one.startswith(key)]
-    if len(found) == 1:
-        return found[0]
+def whole(key: str, there: Sequence[str], folder: Path) -> list[str]:
+    """The one key that is `key`, or begins with it, and the keys of what belongs to its result."""
+    found = [one for one in there if one == key or one.startswith(f"{key}-")] if key in there \
+        else [one for one in there if one.startswith(key)]
+    apart = [one for one in found if not any(one.startswith(f"{other}-") for other in found)]
+    if len(apart) == 1:
+        return found
     if found:
-        raise InputError(f"{key!r} begins {len(found)} keys: {', '.join(found[:3])}. Expected one. "
+        raise InputError(f"{key!r} begins {len(apart)} keys: {', '.join(apart[:3])}. Expected one. "
                          "Do: write more of it")
     raise FileMissing(f"the cache in {folder} has no result {key!r}{nearest(key, there)}. Do: "
                       "enfold cache ls shows what it has")
