@@ -59,6 +59,13 @@ def test_a_rank_that_dies_is_named(python, script: Path) -> None:
     (["--nnodes", "2", "--module", "m"],
      "--nnodes 2 and no --rdzv-endpoint. Do: name one machine and a free port of it, the same on "
      "all: --rdzv-endpoint host:29400"),
+    (["--address", "auto", "--module", "m"],
+     "--address auto is for a Ray cluster. Do: add --ray, or --rdzv-endpoint HOST:PORT for "
+     "machines without one"),
+    (["--ray", "--rdzv-endpoint", "a:1", "--module", "m"],
+     "--rdzv-endpoint a:1 with --ray, which finds one itself. Do: leave it out"),
+    (["--ray", "-n", "gpu", "--module", "m"],
+     "--nproc-per-node gpu with --ray: expected a number"),
     (["-n", "many", "--module", "m"], "--nproc-per-node many: expected a number, gpu, cpu or auto"),
     (["-n", "gpu", "--module", "m"], "--nproc-per-node gpu: there is no GPU. Do: give a number"),
 ])

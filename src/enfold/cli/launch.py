@@ -1,4 +1,4 @@
-"""`enfold launch SCRIPT`: a script on several processes, by torchrun.
+"""`enfold launch SCRIPT`: a script on several processes, by torchrun, also on a Ray cluster.
 
 Everything that a process has to know is in its environment, so the script is the one that runs
 alone: a Trainer in it finds the other ranks.  On several machines the same command is given on
@@ -20,6 +20,11 @@ def main(args: Namespace) -> int:
     if not args.module and not Path(args.script).is_file():
         raise InputError(f"{args.script}: there is no such file. Do: check the path, or --module "
                          "for the name of a module")
+    if args.ray:
+        return on_ray(args)
+    if args.address:
+        raise InputError(f"--address {args.address} is for a Ray cluster. Do: add --ray, or "
+                         "--rdzv-endpoint HOST:PORT for machines without one")
     if args.nnodes != "1" and not args.rdzv_endpoint:
         raise InputError(f"--nnodes {args.nnodes} and no --rdzv-endpoint. Do: name one machine and "
                          "a free port of it, the same on all: --rdzv-endpoint host:29400")
@@ -38,6 +43,26 @@ def main(args: Namespace) -> int:
               "with trainer.train(resume_from_checkpoint=True)", file=sys.stderr)
         return 1
     return 0
+
+
+def on_ray(args: Namespace) -> int:
+    """Run to the end on a Ray cluster; an error for a place that failed."""
+    from enfold.train.ray import launch
+
+    if args.rdzv_endpoint:
+        raise InputError(f"--rdzv-endpoint {args.rdzv_endpoint} with --ray, which finds one itself."
+                         " Do: leave it out")
+    nodes, each = (_count(args, name) for name in ("nnodes", "nproc_per_node"))
+    launch(args.script, args.arguments, nnodes=nodes, nproc_per_node=each, module=args.module,
+           address=args.address, max_restarts=args.max_restarts)
+    return 0
+
+
+def _count(args: Namespace, name: str) -> int:
+    asked: str = getattr(args, name) or "1"
+    if not asked.isdigit():
+        raise InputError(f"--{name.replace('_', '-')} {asked} with --ray: expected a number")
+    return int(asked)
 
 
 def processes(asked: str | None) -> int:

@@ -237,7 +237,7 @@ def cache(parser: argparse.ArgumentParser) -> None:
 
 
 def launch(parser: argparse.ArgumentParser) -> None:
-    """enfold launch [--nproc-per-node N] SCRIPT [ARGUMENT ...]."""
+    """enfold launch [--nproc-per-node N] [--ray] SCRIPT [ARGUMENT ...]."""
     parser.add_argument("--nproc-per-node", "-n", metavar="N",
                         help="processes on this machine: a number, gpu, cpu or auto (default: one "
                              "for each GPU, or one)")
@@ -250,6 +250,12 @@ def launch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-restarts", type=int, default=0, metavar="N",
                         help="start all processes again so often when one fails (default: 0); the "
                              "script resumes with resume_from_checkpoint")
+    parser.add_argument("--ray", action="store_true",
+                        help="on machines of a Ray cluster: --nnodes places with "
+                             "--nproc-per-node CPUs, and as many GPUs if there are")
+    parser.add_argument("--address", metavar="A",
+                        help="with --ray: auto, ray://HOST:10001 or HOST:6379 (default: the "
+                             "cluster that Ray finds, or this machine)")
     parser.add_argument("--module", action="store_true", help="SCRIPT is the name of a module")
     parser.add_argument("script", metavar="SCRIPT", help="a Python script")
     parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER,

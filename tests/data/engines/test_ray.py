@@ -12,7 +12,7 @@ import pytest
 from enfold.data import Dataset, Features, Image, Value
 from enfold.data.executor import WorkerError
 from enfold.data.frame import write
-from enfold.errors import ArgumentError, DataError, DependencyError
+from enfold.errors import ArgumentError, DataError, DependencyError, InputError
 
 ROWS = 12_000
 
@@ -158,9 +158,9 @@ def test_a_cluster_is_left_as_it_was_found(stand_in) -> None:
     for address in (None, "auto", "10.0.0.1:6379"):
         rows.map(lambda row: {"m": 2}).run(engine="ray", address=address)
     assert stand_in.here
-    with pytest.raises(DataError, match="connected to a Ray cluster already"):
+    with pytest.raises(InputError, match="connected to a Ray cluster already"):
         rows.run(engine="ray", address="10.0.0.2:6379")
-    with pytest.raises(DataError, match="connected to a Ray cluster already"):
+    with pytest.raises(InputError, match="connected to a Ray cluster already"):
         rows.run(engine="ray", num_cpus=1)
 
 

@@ -21,13 +21,12 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from enfold.data.engines.cluster import Cluster
 from enfold.data.executor.faults import WorkerError, WorkerTraceback, unpicklable
 from enfold.data.fingerprint import dumps, loads
 from enfold.data.frame import Frame, open_stream
 from enfold.data.frame.gather import Rows
 from enfold.data.plan.job import PassJob
-from enfold.errors import DataError
-from enfold.lazy import require
 
 _AHEAD = 2  # tasks per worker that are under way, with their rows in the cluster's memory
 _RETRIES = 3  # of a task whose machine or process is lost
@@ -36,41 +35,16 @@ _PATIENCE = 1.0  # seconds between two looks at whether Ctrl-C was pressed
 Task = tuple[int, int, int]
 
 
-class RayEngine:
-    """A Ray cluster: the one this process is connected to, or that of `address`.
+class RayEngine(Cluster):
+    """A Ray cluster that runs passes, connected within a `with` block."""
 
-    address: "auto", "ray://host:10001", "host:6379"; None is the cluster that Ray finds, or a new
-    one on this machine.  options: of `ray.init`, as num_cpus= or runtime_env=.  Within the `with`
-    block it is connected; a connection that was there before stays after.
-    """
-
+    title = "run"
     workers = 2
 
-    def __init__(self, address: str | None = None, options: dict[str, Any] | None = None) -> None:
-        self.ray, self.address, self.options = require("ray", "ray"), address, dict(options or {})
-        self.mine = False
-
     def __enter__(self) -> Self:
-        if self.ray.is_initialized():
-            self._check_same()
-        else:
-            self.ray.init(**({} if self.address is None else {"address": self.address}),
-                          **self.options)
-            self.mine = True
+        super().__enter__()
         self.workers = max(2, int(self.ray.cluster_resources().get("CPU", 2)))
         return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.mine:
-            self.ray.shutdown()
-            self.mine = False
-
-    def _check_same(self) -> None:
-        if self.options or self.address not in (None, "auto",
-                                                self.ray.get_runtime_context().gcs_address):
-            raise DataError(f"run: got address={self.address!r} and {self.options or 'no options'},"
-                            " and this process is connected to a Ray cluster already. Do: leave "
-                            "them out to use that, or ray.shutdown() first")
 
     def run(self, job: PassJob, tasks: Sequence[Task], ranks: Sequence[int] | None,
             on_result: Callable[[int, Any], None], on_progress: Callable[[int], None]) -> None:
