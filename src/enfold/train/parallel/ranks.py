@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from enfold.errors import ConfigError
 from enfold.train.parallel.shell import Shell
+from enfold.weights.shard.group import meet
 
 DDP_OPTIONS = {"ddp_find_unused_parameters": "find_unused_parameters",
                "ddp_bucket_cap_mb": "bucket_cap_mb", "ddp_broadcast_buffers": "broadcast_buffers",
@@ -151,8 +152,8 @@ def join(args: Any) -> None:
                               "TrainingArguments(use_cpu=True)")
         torch.cuda.set_device(device)
     if not dist.is_initialized():
-        backend = args.ddp_backend or ("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-        dist.init_process_group(backend, timeout=args.ddp_timeout_delta, **_again(args))
+        meet(args.ddp_backend or ("gloo" if device.type == "cpu" else None),
+             timeout=args.ddp_timeout_delta, **_again(args))
 
 
 def _again(args: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from enfold.nn.moe import Mixture
 from enfold.spec import Attention
 from enfold.weights.place.homes import Homes
 from enfold.weights.place.parts import stacks
+from enfold.weights.shard.group import meet
 from enfold.weights.shard.layers import Split, sliced_linear, split_bias, split_linear
 from enfold.weights.slots import PARTS
 
@@ -44,7 +45,7 @@ def ranks_of(tp_plan: Any, tp_size: int | None) -> int:
         raise InputError(f"tp_size is {tp_size}, but torchrun started {count} processes, and all "
                          f"of them share a model. Do: torchrun --nproc-per-node {tp_size}")
     if count > 1 and not dist.is_initialized():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        meet()
     return count
 
 
