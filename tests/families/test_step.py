@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from enfold.models.configs import config_class
+from enfold.nn.moe import Mixture
+from enfold.nn.step_fixed import FixedStepper, can_fix
 from enfold.spec import EncDec
 from tests.families.pairs import LANGUAGE, fresh, ids, texts
 
@@ -18,7 +20,9 @@ def cases():
             continue
         two = config_class(case[0]).DEFAULTS.get("is_encoder_decoder")
         for padding in (None,) if two else (None, "left"):
-            yield pytest.param(case, padding, id=f"{ids(case)}-{padding}")
+            for fixed in (False, True):
+                name = f"{ids(case)}-{padding}" + "-fixed" * fixed
+                yield pytest.param(case, padding, fixed, id=name)
 
 
 def begin(model, made, length):
@@ -47,9 +51,10 @@ def places(mask):
     return (mask.cumsum(1) - 1).clamp(min=0)
 
 
-@pytest.mark.parametrize(("case", "padding"), list(cases()))
+@pytest.mark.parametrize(("case", "padding", "fixed"), list(cases()))
 @torch.no_grad()
-def test_steps_equal_the_modules(case, padding) -> None:
+def test_steps_equal_the_modules(case, padding, fixed) -> None:
+    """Also those of fixed shapes, which are what a CUDA graph holds."""
     model = fresh(*case).ours
     two = isinstance(model.spec, EncDec)
     top = model.get_decoder().get_input_embeddings().num_embeddings
@@ -57,6 +62,11 @@ def test_steps_equal_the_modules(case, padding) -> None:
     (plain, stepped), memory = begin(model, made, length)
     step = model.stepper(stepped, 16)
     assert step is not None
+    if fixed:
+        sparse = any(isinstance(module, Mixture) for module in step.body.modules())
+        waits = sparse or case[2] in ("dynamic", "longrope")  # for values: experts, lengths
+        assert can_fix(step) != waits
+        step = FixedStepper(step.body, step.head, step.cache, step.capacity)
     for place in range(length, 12):
         token = made["input_ids"][:, place : place + 1]
         mask = made["attention_mask"][:, : place + 1]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from enfold.generate.graphs import captured
 from enfold.generate.prompt import Prompt, accepted
 
 ROOM = 256  # columns allocated ahead
@@ -88,7 +89,7 @@ class Session:
         shown = self.fixed.get("output_attentions") or self.fixed.get("output_hidden_states")
         if offers is None or self.cache is None or shown or self.prompt.per_token:
             return
-        self.step = offers(self.cache, self.offset + self.buffer.shape[1])
+        self.step = captured(offers(self.cache, self.offset + self.buffer.shape[1]))
 
     def _step(self) -> Tensor:
         inputs = self._inputs()

@@ -27,6 +27,10 @@ class RelativeBias(Table):
         device = self.weight.device
         query = torch.arange(offset, offset + queries, device=device)[:, None]
         distance = torch.arange(keys, device=device)[None, :] - query
+        return self.of(distance)
+
+    def of(self, distance: Tensor) -> Tensor:
+        """[1, H, T, S] for distances [T, S], a key's position minus a query's."""
         rows: Tensor = self(bucket(distance, self.spec))
         return rows.permute(2, 0, 1)[None]
 

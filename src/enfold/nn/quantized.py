@@ -43,6 +43,7 @@ class QuantizedLinear(nn.Linear):
     method: str = ""
     compute: torch.dtype | None = None  # what products are computed in, None for the input's type
     reads: ClassVar[tuple[str, ...]] = ("weight",)
+    waits = False  # whether products look at values on the host, which a CUDA graph can't
 
     def __init__(self, linear: nn.Linear) -> None:
         nn.Module.__init__(self)

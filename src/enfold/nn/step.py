@@ -49,11 +49,13 @@ def can_step(body: nn.Module, cache: Cache | None) -> bool:
 class Stepper:
     """The functions of a decoder, over one cache."""
 
+    shared = Now
+
     def __init__(self, body: Transformer, head: Any, cache: Cache, capacity: int) -> None:
-        self.body, self.cache, self.capacity = body, cache, capacity
+        self.body, self.head, self.cache, self.capacity = body, head, cache, capacity
         self.like = body.embed.token.weight.detach()
         self.dtype = next(body.parameters()).dtype
-        self.now = Now(self.rotary, self.relative, cache)
+        self.now = self.shared(self.rotary, self.relative, cache)
         self.tables: dict[tuple[Rope, int, bool], tuple[Tensor, Tensor]] = {}
         self.bias = getattr(getattr(body.layers[0], "attn", None), "position", None)
         self.past: tuple[Tensor, Tensor] | None = None
@@ -87,12 +89,18 @@ class Stepper:
         positions [B, 1]: where they aren't the number of tokens held.  mask [B, S], memory_mask
         [B, S']: ones and zeros over the keys.
         """
+        logits = self.run(ids, positions, mask, memory_mask)
+        self.cache.length += 1
+        return logits
+
+    def run(self, ids: Tensor, positions: Tensor | None, mask: Tensor | None,
+            memory_mask: Tensor | None) -> Tensor:
+        """A step, but for the cache's length."""
         x = self.embed(ids, positions, self.cache.length)
         self.now.begin(positions, mask, memory_mask)
         n = self.begin(x)
         for mix, join in self.links:
             x, n = join(x, mix(n))
-        self.cache.length += 1
         return self.logits(n[:, 0])
 
     def rotary(self, rope: Rope, dim: int, positions: Tensor | None, *,
@@ -140,6 +148,12 @@ def _logits(head: Any, like: Tensor) -> Function:
     return head.logits  # type: ignore[no-any-return]
 
 
+def counted(embed: TokenEmbedding) -> int | None:
+    """The id of padding, where positions are counted from ids; None where they aren't."""
+    position = embed.spec.position
+    return position.pad if isinstance(position, Learned) else None
+
+
 def _embedding(embed: TokenEmbedding) -> Callable[[Tensor, Tensor | None, int], Tensor]:
     """(ids [B, 1], positions [B, 1] or None, tokens held) -> [B, 1, W], a tensor of its own."""
     spec, table, place = embed.spec, embed.token, embed.position
@@ -149,9 +163,10 @@ def _embedding(embed: TokenEmbedding) -> Callable[[Tensor, Tensor | None, int], 
             positions = embed.locate(ids, None, length)
         return embed(ids, None, positions, None)  # type: ignore[no-any-return]
 
-    counted = isinstance(spec.position, Learned) and spec.position.pad is not None
     parts = [embed, *embed.children()]
-    if counted or spec.types or spec.norm or any(map(hooked, parts)) or type(table) is not Table:
+    if spec.types or spec.norm or counted(embed) is not None or type(table) is not Table:
+        return whole
+    if any(map(hooked, parts)):
         return whole
     offset = 0 if place is None else place.offset
 

@@ -21,15 +21,17 @@ from enfold.nn.native.fused import CODES, Normalizer, goes_native
 from enfold.nn.native.step import StepAttention, layout
 from enfold.nn.norm import LayerNorm, RMSNorm, normalizer
 from enfold.nn.quantized import QuantizedLinear
-from enfold.spec import Rope
+from enfold.nn.rope import rotate
+from enfold.spec import Attention, Rope
 
 Function = Callable[[Tensor], Tensor]
 Join = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Now:
-    """What the branches of one step share."""
+    """What the branches of one step share.  `fixed`: shapes are the same at each step."""
 
+    fixed = False
     __slots__ = ("_bias", "_rotary", "_turns", "cache", "length", "mask", "memory_mask",
                  "positions", "relative", "seen", "seen_memory", "threads")
 
@@ -60,6 +62,21 @@ class Now:
         if exact not in self._bias:
             self._bias[exact] = self.relative(exact=exact)
         return self._bias[exact]
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Put a step's key and value [B, K, 1, D] into the cache; those of all positions."""
+        return self.cache.states[layer].append(k, v, self.length)
+
+    def view(self, spec: Attention, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The keys and values [B, K, S, D] that an attention looks at, and a mask over them."""
+        mask, window = self.memory_mask if spec.cross else self.mask, spec.window
+        if window is not None and k.shape[2] > window:
+            k, v = k[:, :, -window:], v[:, :, -window:]
+            mask = None if mask is None else mask[..., -window:]
+        bias = self.bias() if spec.position else None
+        if bias is not None:
+            mask = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+        return k, v, mask
 
 
 def _seen(mask: Tensor | None) -> Tensor | None:
@@ -141,20 +158,15 @@ def _direct(module: nn.Module, dtype: torch.dtype) -> bool:
 def attention(branch: Any, now: Now, like: Tensor) -> Function:
     """An attention's `mix`, which appends to the cache."""
     spec, cross = branch.spec, isinstance(branch, CrossAttention)
-    if goes_native(branch, like) and StepAttention.takes(spec):
+    if not now.fixed and goes_native(branch, like) and StepAttention.takes(spec):
         return StepAttention(branch, now, _outputs(branch, like), function(branch.o, like), like)
-    scale, out, window = branch.scale, function(branch.o, like), spec.window
+    scale, out = branch.scale, function(branch.o, like)
     read = _cross_reader(branch, now, like) if cross else _reader(branch, now, like)
-    group, biased = (spec.kv_heads, spec.heads // spec.kv_heads, spec.head_dim), spec.position
+    group = spec.kv_heads, spec.heads // spec.kv_heads, spec.head_dim
 
     def run(h: Tensor) -> Tensor:
         q, k, v = read(h)  # q [B, H, 1, D], k and v [B, K, S, D]
-        mask, bias = now.memory_mask if cross else now.mask, now.bias() if biased else None
-        if window is not None and k.shape[2] > window:
-            k, v = k[:, :, -window:], v[:, :, -window:]
-            mask = None if mask is None else mask[..., -window:]
-        if bias is not None:
-            mask = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+        k, v, mask = now.view(spec, k, v)
         batch = q.shape[0]
         mixed = F.scaled_dot_product_attention(q.reshape(batch, *group), k, v, mask, scale=scale)
         return out(mixed.reshape(batch, 1, -1))
@@ -163,7 +175,7 @@ def attention(branch: Any, now: Now, like: Tensor) -> Function:
 
 
 def _reader(branch: SelfAttention, now: Now, like: Tensor) -> Callable[[Tensor], Any]:
-    spec, state = branch.spec, now.cache.states[branch.layer]
+    spec = branch.spec
     project, rope = _projection(branch, like), spec.rope
     half = 0 if rope is None else (rope.dim or spec.head_dim) // 2
     joint = rope is not None and not rope.interleaved and 2 * half == spec.head_dim
@@ -177,8 +189,8 @@ def _reader(branch: SelfAttention, now: Now, like: Tensor) -> Callable[[Tensor],
             q, k = x[:, : spec.heads], x[:, spec.heads :]
         elif rope is not None:
             cos, sin = now.cos_sin(rope, spec.head_dim)
-            q, k = branch.rotated(q, k, cos, sin)
-        return (q, *state.append(k, v, now.length))
+            q, k = (rotate(x, cos, sin, rope.interleaved) for x in (q, k))
+        return (q, *now.append(branch.layer, k, v))
 
     return read
 

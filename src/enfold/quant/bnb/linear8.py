@@ -35,6 +35,11 @@ class Linear8bitLt(QuantizedLinear):
         self.weight = nn.Parameter(torch.empty(0, 0, dtype=torch.int8), requires_grad=False)
         self.register_buffer("SCB", None)
 
+    @property
+    def waits(self) -> bool:  # type: ignore[override]
+        """Which columns are large is asked for at each product."""
+        return self.threshold > 0
+
     def requantize(self, weight: Tensor) -> None:
         rows, scales = rows8.quantize(weight)
         self.weight, self.SCB = nn.Parameter(rows, requires_grad=False), scales
