@@ -132,6 +132,16 @@ def test_random_numbers_are_drawn_at_the_call(make, draw):
     assert draw() == after
 
 
+def test_a_generator_that_the_first_batch_loads_was_not_drawn_from(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy.random")
+
+    def load(row):
+        sys.modules["numpy.random"] = np.random
+        return {"n": 1}
+
+    assert not Dataset.from_dict(table()).map(load).plan.done
+
+
 def test_an_error_in_the_first_batch_is_there_at_once(make):
     def broken(row):
         raise ZeroDivisionError("in row 0")

@@ -48,9 +48,12 @@ class Request(NamedTuple):
 
 def main(control: int, parent: int) -> None:
     """Fork workers until the parent wants no more and all have ended; in each of them, work."""
+    gc.disable()  # next to nothing of what is imported is garbage, and looking for it takes 30 ms
     import enfold.data.plan  # noqa: F401 - what nearly every job needs
     from enfold.data.executor import worker
 
+    gc.freeze()  # else the collector would touch, and so copy, what is shared with forks
+    gc.enable()
     with socket.socket(fileno=control) as channel:
         request = _Stem(channel, parent).serve()
     if request is not None:
@@ -72,8 +75,6 @@ class _Stem:
         """A request, in the worker that it is for; None in the stem, at its end."""
         signal.set_wakeup_fd(self.woken)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        gc.collect()
-        gc.freeze()  # the collector would touch, and so copy, what is shared with forks
         poll = select.poll()
         for descriptor in (self.channel.fileno(), self.wake):
             poll.register(descriptor, select.POLLIN)

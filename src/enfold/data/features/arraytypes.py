@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enfold.data.features.errors import FeatureError
 from enfold.data.features.value import arrow_of
@@ -75,6 +74,8 @@ class ArrayType(pa.ExtensionType):  # type: ignore[misc]
 
     def wrong_row(self, storage: pa.Array) -> int | None:
         """The first row of nested lists that has another shape, or None."""
+        import pyarrow.compute as pc  # takes 50 ms, which workers seldom need
+
         rows = np.flatnonzero(storage.is_valid().to_numpy(zero_copy_only=False))
         level, count = storage, 1
         for size in self.shape:
@@ -162,6 +163,8 @@ class ArrayColumn(pa.ExtensionArray):  # type: ignore[misc]
         return rows
 
     def _ragged(self, zero_copy: bool) -> np.ndarray:
+        import pyarrow.compute as pc  # takes 50 ms, which workers seldom need
+
         shape = self.type.shape
         leaf = _leaf(self.storage, len(shape))
         values: np.ndarray = leaf.to_numpy(zero_copy_only=zero_copy and not leaf.null_count)

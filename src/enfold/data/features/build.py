@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enfold.data.features.arrow import (
     Feature,
@@ -98,6 +97,8 @@ def _without_encoding(values: Any, feature: Feature) -> pa.Array | None:
             return None
         labels = pa.array(values)
         if pa.types.is_integer(labels.type):
+            import pyarrow.compute as pc  # takes 50 ms, which workers seldom need
+
             return labels if (pc.min(labels).as_py() or 0) >= -1 else None
         return labels if is_text(labels.type) else None
     except _ARROW:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enfold.data.features.arraytypes import ArrayType
 from enfold.data.features.arrow import (
@@ -140,6 +139,8 @@ def _list(array: pa.Array, feature: List | LargeList, where: str, leaf: Leaf) ->
 
 def _parts(array: pa.Array) -> tuple[pa.Array, pa.Array]:
     """A list array's offsets, from 0 on and null where a row is null, and its items."""
+    import pyarrow.compute as pc  # takes 50 ms, which workers seldom need
+
     arrow, count = array.type, len(array)
     lengths = pc.list_value_length(array).fill_null(0).to_numpy()
     ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -162,6 +163,8 @@ def _parts(array: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _of_length(array: pa.Array, offsets: pa.Array, items: pa.Array, length: int,
                where: str) -> pa.Array:
     """The items of lists of one length: `length` slots for each row, null in those of null rows."""
+    import pyarrow.compute as pc  # takes 50 ms, which workers seldom need
+
     lengths = pc.list_value_length(array).fill_null(length)
     row = pc.index(pc.not_equal(lengths, length), True).as_py()
     if row >= 0:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from enfold.data.features.errors import FeatureError, shown
 from enfold.data.features.value import is_text
@@ -86,6 +85,8 @@ class ClassLabel:
         if is_text(storage.type):
             return self._ids_of(storage)
         if pa.types.is_integer(storage.type):
+            import pyarrow.compute as pc  # takes 50 ms, which workers seldom need
+
             greatest = pc.max(storage).as_py()
             if greatest is not None and greatest >= len(self._names):
                 raise self._out_of_range(greatest)

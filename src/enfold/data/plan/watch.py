@@ -50,8 +50,9 @@ class Watch:
         return None
 
     def drew(self) -> bool:
-        """Whether random numbers were drawn from a global generator since."""
-        return random_states() != self.random
+        """Whether random numbers were drawn since from a global generator that was loaded then."""
+        now = random_states()
+        return any(now.get(name) != state for name, state in self.random.items())
 
     def check(self, call: Call) -> None:
         """Raises `DataError` if something changed between the making of the plan and its run."""
@@ -63,13 +64,13 @@ class Watch:
                 f"Do: alter it before {what}(), pass a copy, or run at once with lazy=False")
 
 
-def random_states() -> tuple[Any, ...]:
+def random_states() -> dict[str, Any]:
     """The states of the global random generators of Python, numpy and torch, where loaded."""
-    states: list[Any] = [random.getstate()]
+    states: dict[str, Any] = {"random": random.getstate()}
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if numpy is not None and "numpy.random" in sys.modules:
         kind, keys, *rest = numpy.random.get_state(legacy=True)
-        states.append((kind, keys.tobytes(), *rest))
+        states["numpy"] = (kind, keys.tobytes(), *rest)
     if torch is not None and hasattr(torch, "get_rng_state"):
-        states.append(torch.get_rng_state().numpy().tobytes())
-    return tuple(states)
+        states["torch"] = torch.get_rng_state().numpy().tobytes()
+    return states
