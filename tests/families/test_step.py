@@ -8,15 +8,19 @@ from torch import nn
 
 from enfold.models.configs import config_class
 from enfold.nn.moe import Mixture
+from enfold.nn.native.library import using
 from enfold.nn.step_fixed import FixedStepper, can_fix
 from enfold.spec import EncDec
 from tests.families.pairs import LANGUAGE, fresh, ids, texts
+from tests.watched import Watched
+
+ENCODERS = ("bert", "roberta", "distilbert")
 
 
 def cases():
     """The language models that generate; of an encoder-decoder the rows start together."""
     for case in LANGUAGE:
-        if case[0] in ("bert", "roberta", "distilbert"):
+        if case[0] in ENCODERS:
             continue
         two = config_class(case[0]).DEFAULTS.get("is_encoder_decoder")
         for padding in (None,) if two else (None, "left"):
@@ -120,3 +124,31 @@ def test_no_steps_where_modules_have_to_be_called_themselves() -> None:
     assert model.stepper(cache) is None
     model.set_attn_implementation("sdpa")
     assert model.train().stepper(cache) is None
+
+
+@pytest.mark.parametrize("ask", [
+    lambda: int(torch.ones(1)), lambda: bool(torch.ones(1)), lambda: torch.tensor([1.0]),
+    lambda: torch.ones(2)[torch.ones(2).bool()]])
+def test_reading_values_is_seen(ask) -> None:
+    with torch.inference_mode(), Watched(), pytest.raises(AssertionError):
+        ask()
+
+
+@pytest.mark.parametrize("case", [case for case in LANGUAGE if case[0] not in ENCODERS], ids=ids)
+@torch.no_grad()
+def test_steps_of_fixed_shapes_read_no_values(case) -> None:
+    """In torch's operations, which are those that a GPU gets."""
+    model = fresh(*case).ours
+    top = model.get_decoder().get_input_embeddings().num_embeddings
+    two = isinstance(model.spec, EncDec)
+    made = whole(texts(2, 12, None if two else "left", top))
+    (cache, _), memory = begin(model, made, 4)
+    with using(None):
+        step = model.stepper(cache, 16)
+        if not can_fix(step):
+            pytest.skip("experts and lengths are asked for on the host: not captured")
+        step = FixedStepper(step.body, step.head, step.cache, step.capacity)
+        mask = None if two else made["attention_mask"][:, :5]
+        step.write(made["input_ids"][:, 4:5], None if two else places(mask)[:, -1:], mask, memory)
+        with torch.inference_mode(), Watched():
+            step.compute()

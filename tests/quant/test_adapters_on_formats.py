@@ -18,6 +18,8 @@ from enfold.adapt import (
 )
 from enfold.errors import InputError
 from enfold.model.gguf import save_gguf
+from enfold.nn.native.library import using
+from enfold.nn.quantized import QuantizedLinear
 from enfold.quant.compressed import CompressedTensorsConfig
 from enfold.quant.config import BitsAndBytesConfig
 from enfold.quant.fine_fp8 import FineGrainedFP8Config
@@ -26,6 +28,7 @@ from enfold.quant.torchao import TYPES, TorchAoConfig
 from enfold.weights.packed import packed
 from tests.quant.checkpoints import save_llama, save_quantized
 from tests.quant.test_stored_checkpoints import CASES as STORED
+from tests.watched import Watched
 
 IDS = torch.randint(1, 96, (2, 9), generator=torch.Generator().manual_seed(0))
 SIZES = {"int4_weight_only": {"group_size": 32}}
@@ -171,3 +174,18 @@ def test_an_adapter_finds_its_gguf_file(llama, tmp_path):
 def test_loftq_has_nothing_to_correct_in_its_own_blocks(load):
     with pytest.raises(InputError, match="is what 4 bits hold already, so nothing is left"):
         adapted(load("nf4"), init_lora_weights="loftq", loftq_config=LoftQConfig(loftq_bits=4))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_products_read_no_values(name, load) -> None:
+    """In torch's operations, which are those of a GPU: a CUDA graph can hold all but LLM.int8."""
+    model = load(name)
+    layer = next(module for module in model.modules() if isinstance(module, QuantizedLinear))
+    x = torch.randn(1, layer.in_features)
+    with using(None), torch.inference_mode():
+        layer(x)
+        if layer.waits:
+            assert name == "llm_int8"
+            return
+        with Watched():
+            layer(x)

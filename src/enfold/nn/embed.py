@@ -102,12 +102,12 @@ class SinusoidPositions(Table):
         return sinusoid(*self.weight.shape)
 
     def forward(self, positions: Tensor) -> Tensor:
-        if positions.is_cpu and positions.shape[-1] and (
-                int(positions.max()) >= self.num_embeddings):  # on a GPU asking would mean waiting
+        try:
+            return super().forward(positions)
+        except IndexError:
             raise InputError(f"the text has {int(positions.max()) + 1} tokens, expected at most "
                              f"{self.num_embeddings} (the model's positions). Do: tokenizer(..., "
-                             "truncation=True)")
-        return super().forward(positions)
+                             "truncation=True)") from None
 
 
 def _one_segment(types: Tensor) -> None:
