@@ -40,8 +40,9 @@ class StackModel(PreTrainedModel):
         """Hidden states, logits, loss.
 
         input_ids [B, T] or inputs_embeds [B, T, D]; attention_mask [B, S] of ones and zeros, or
-        [B, 1, T, S]; token_type_ids and position_ids [B, T].  `labels` (and what else the head
-        takes) give `loss`.  `past_key_values`: a cache from an earlier call, updated in place.
+        [B, 1, T, S]; token_type_ids and position_ids [B, T]: where these start anew, without a
+        mask, another text begins, which sees nothing of the others.  `labels` (and what else the
+        head takes) give `loss`.  `past_key_values`: a cache from an earlier call, updated in place.
         `logits_to_keep`: logits of the last so many positions only.  `output_router_logits`: of a
         mixture of experts, [B * T, E] by layer, and the loss of uneven use as part of `loss`.
         """

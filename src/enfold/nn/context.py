@@ -90,7 +90,7 @@ class Context:
             return None
         if tokens is not None and not spec.cross:
             return Seen(spec.causal, spec.window, starts=tokens.starts())
-        if self.sequences is not None and spec.causal:
+        if self.sequences is not None and not spec.cross:
             return None
         if padding is not None and not torch.compiler.is_compiling() and bool(padding.all()):
             padding = None
@@ -107,15 +107,15 @@ class Context:
             padding = None if spec.causal else self.tokens.seen
         mask = attention_mask(padding, self.queries, self.offset + self.queries, self.offset,
                               causal=spec.causal, window=spec.window, device=self.positions.device)
-        return mask if self.sequences is None or not spec.causal else mask.within(self.sequences)
+        return mask if self.sequences is None else mask.within(self.sequences)
 
 
 def packed(positions: Tensor) -> Tensor | None:
-    """Which sequence each position is of, [B, T], where positions start anew at 0; else None.
+    """Which sequence each position is of, [B, T], where positions start anew; else None.
 
     As `DataCollatorWithFlattening` writes them: 0 1 2 0 1 0 1 2 3 are three sequences.
     """
-    starts = positions[:, 1:] == 0
+    starts = positions.diff() <= 0
     if not torch.compiler.is_compiling() and not bool(starts.any()):
         return None
     return torch.nn.functional.pad(starts.cumsum(1), (1, 0))

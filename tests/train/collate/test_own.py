@@ -135,9 +135,14 @@ def test_kinds_and_lengths_that_are_refused(tokenizers: Tokenizers) -> None:
         with pytest.raises(InputError, match="return_tensors is 'tf', expected 'pt'"):
             made(rows, "tf")
     tokens = collate.DataCollatorForTokenClassification(tokenizers.ours)
-    with pytest.raises(InputError, match="row 1 of the batch has 99 labels, expected at most"):
-        tokens([row | {"labels": [0] * (99 if number == 1 else 2)}
-                for number, row in enumerate(rows)])
+    for count in (1, 99):  # labels of words, and of another text
+        with pytest.raises(InputError, match=f"row 1 of the batch has {count} labels for "
+                                             f"{len(rows[1]['input_ids'])} tokens, expected one"):
+            tokens([row | {"labels": [0] * (count if number == 1 else len(row["input_ids"]))}
+                    for number, row in enumerate(rows)])
+    full = {name: [*rows[0][name], 0, 0] for name in ("input_ids", "attention_mask")}
+    batch = tokens([full | {"labels": [7] * len(rows[0]["input_ids"])}])  # padded before, all but
+    assert (batch["labels"] == 7).sum() == len(rows[0]["input_ids"])  # the labels
     seq2seq = collate.DataCollatorForSeq2Seq(tokenizers.ours, padding=False)
     with pytest.raises(InputError, match="labels have lengths 1 to 2, and padding is False"):
         seq2seq([rows[0] | {"labels": [1]}, rows[0] | {"labels": [1, 2]}])

@@ -11,7 +11,7 @@ import torch
 import enfold
 from enfold.errors import InputError
 from enfold.models.registry import get_family
-from enfold.train.collate import DataCollatorForPacking, pack
+from enfold.train.collate import DataCollatorForPacking, DataCollatorWithFlattening, pack
 from tests.families.tiny import PAD, TINY, VOCAB
 
 MODELS = [("llama", "ForCausalLM"), ("gpt2", "LMHeadModel"), ("mistral", "ForCausalLM"),
@@ -74,6 +74,26 @@ def test_loss_and_gradients_of_the_padded_batch(kind: str, suffix: str,
     torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
     for gradient, other in zip(gradients, others, strict=True):
         torch.testing.assert_close(gradient, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "suffix", "start"), [
+    ("llama", "ForCausalLM", 0), ("bert", "ForTokenClassification", 0),
+    ("distilbert", "ForTokenClassification", 0), ("roberta", "ForTokenClassification", 2)])
+def test_flattened_rows_do_not_see_each_other(kind: str, suffix: str, start: int) -> None:
+    model = build(kind, suffix)
+    rows = rows_for(model)
+    batch = DataCollatorWithFlattening(position_ids_start=start)(rows)
+    del batch["labels"]
+    found = model(**batch).logits[0]
+    alone = [model(input_ids=torch.tensor([row["input_ids"]])).logits[0] for row in rows]
+    torch.testing.assert_close(found, torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [1, [1], [[1, 2]]])
+def test_flattening_refuses_labels_of_texts(labels: Any) -> None:
+    with pytest.raises(InputError, match=r"row 1 has labels of shape .* for 2 tokens, expected"):
+        DataCollatorWithFlattening()([{"input_ids": [1], "labels": [1]},
+                                      {"input_ids": [1, 2], "labels": labels}])
 
 
 def test_nothing_is_seen_across() -> None:

@@ -16,18 +16,19 @@ from typing import Any
 
 import numpy as np
 
+from enfold.errors import InputError
 from enfold.train.collate.base import IGNORED, Row, as_kind, check_kind, ints
 
 
 @dataclass
 class DataCollatorWithFlattening:
-    """Rows as one row [1, total], for models that keep sequences apart by their positions.
+    """Rows as one row [1, total]; models keep sequences apart by their positions.
 
     return_position_ids: they begin again at `position_ids_start` in each sequence (2 is what
     RoBERTa needs).  separator_id: the label of each first token, which nothing predicts.
     return_flash_attn_kwargs: cu_seq_lens_q and _k (int32), max_length_q and _k.  return_seq_idx:
-    the number of the sequence of each token (int32).  `DataCollatorForPacking` keeps sequences
-    apart in every model, by a mask.
+    the number of the sequence of each token (int32).  Raises InputError for labels that are not
+    one for each token.  `DataCollatorForPacking` fills rows of a length, and masks.
     """
 
     return_tensors: str = "pt"
@@ -44,8 +45,11 @@ class DataCollatorWithFlattening:
         kind = check_kind(type(self).__name__, return_tensors or self.return_tensors)
         separator = self.separator_id if separator_id is None else separator_id
         rows = [ints(row["input_ids"]) for row in features]
-        labels = [ints(row["labels"]) for row in features] if "labels" in features[0] else rows
         lengths = [len(row) for row in rows]
+        labels = rows
+        if "labels" in features[0]:
+            labels = [_labels(number, row["labels"], lengths[number])
+                      for number, row in enumerate(features)]
         arrays = {"input_ids": _joined(rows),
                   "labels": _joined([separator, *row[1:]] for row in labels)}
         if self.return_position_ids:
@@ -59,6 +63,15 @@ class DataCollatorWithFlattening:
             found |= {"cu_seq_lens_q": as_kind(ends, kind), "cu_seq_lens_k": as_kind(ends, kind),
                       "max_length_q": max(lengths), "max_length_k": max(lengths)}
         return found
+
+
+def _labels(number: int, labels: Any, tokens: int) -> list[int]:
+    given = np.shape(labels)
+    if given != (tokens,):
+        raise InputError(f"DataCollatorWithFlattening: row {number} has labels of shape {given} "
+                         f"for {tokens} tokens, expected one for each. Do: DataCollatorWithPadding "
+                         "for labels of whole texts")
+    return ints(labels)
 
 
 def _joined(rows: Any) -> Any:

@@ -49,7 +49,7 @@ class DataCollatorForTokenClassification(KindCollator):
     """Pads inputs, and labels of which there is one for each token, on the same side.
 
     label_pad_token_id: the label of padding; -100 is what losses leave out.  The rest as in
-    `DataCollatorWithPadding`.
+    `DataCollatorWithPadding`.  Raises InputError for labels of words, which are fewer.
     """
 
     tokenizer: Any
@@ -61,6 +61,8 @@ class DataCollatorForTokenClassification(KindCollator):
 
     def _batch(self, features: list[Row], kind: str) -> dict[str, Any]:
         name, labels, rows = split_labels(features)
+        for number, (label, row) in enumerate(zip(labels or (), rows, strict=False)):
+            _check_aligned(number, label, row)
         batch = padded(self, rows, kind)
         if labels is not None:
             width = batch["input_ids"].shape[1]
@@ -139,6 +141,16 @@ class DataCollatorForSeq2Seq:
         to_max = self.padding == "max_length" and self.max_length is not None
         longest = self.max_length if to_max else max(len(label) for label in labels)
         return up_to_multiple(longest or 0, self.pad_to_multiple_of)
+
+
+def _check_aligned(number: int, labels: Any, row: Row) -> None:
+    """Raise unless there is a label for each token, or for each that is no padding."""
+    tokens, given = len(row["input_ids"]), len(labels)
+    if given not in (tokens, int(sum(row.get("attention_mask", ())))):
+        raise InputError(f"row {number} of the batch has {given} labels for {tokens} tokens, "
+                         "expected one for each. Do: if they are labels of words, tokenize with "
+                         "is_split_into_words=True and give each token that of its word, by "
+                         "word_ids(), special tokens -100")
 
 
 def padded(collator: Any, rows: list[Any], kind: str) -> dict[str, Any]:
