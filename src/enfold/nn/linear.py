@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from enfold.nn.native import linear as native
+from enfold.nn.native import products
 from enfold.nn.native.library import known
 
 Kernel = Callable[[Tensor], Tensor]
@@ -71,6 +72,8 @@ class Conv1D(nn.Linear):
 def product(module: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x [.., I] times a weight of `module`, [O, I], which has the switch `native`."""
     if torch.is_grad_enabled() or module.training or not module.native:
+        if products.takes(module, x, weight, bias):
+            return products.linear(x, weight, bias)
         return F.linear(x, weight, bias)
     if torch.compiler.is_compiling():
         return _in_graph(x, weight, bias)

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from enfold.nn.native import products
+
 CHUNK = 2**24  # logits that stand at once: 64 MB
 
 
@@ -27,7 +29,8 @@ def summed_entropy(hidden: Tensor, out: nn.Linear, labels: Tensor,
 
     In fp32, under autocast with products in its type.  The labels must be class indices.
     """
-    arguments = hidden, out.weight, out.bias, labels, fixed
+    ours = getattr(out, "native", False) and products.takes(out, hidden, out.weight, out.bias)
+    arguments = hidden.contiguous(), out.weight, out.bias, labels, fixed, ours
     return _Entropy.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -36,7 +39,7 @@ class _Entropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None,  # type: ignore[override]
-                labels: Tensor, fixed: Tensor | None) -> Tensor:
+                labels: Tensor, fixed: Tensor | None, ours: bool) -> Tensor:
         wanted, kind = ctx.needs_input_grad, hidden.device.type
         ctx.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
@@ -52,7 +55,7 @@ class _Entropy(torch.autograd.Function):
             for start in range(0, hidden.shape[0], rows):
                 part = slice(start, start + rows)
                 h, target = hidden[part].to(dtype), labels[part][:, None]
-                logits = _product(h, matrix, shift, held[:h.shape[0]])
+                logits = _product(h, matrix, shift, held[:h.shape[0]], ours)
                 if fixed is not None:
                     logits += fixed
                 top = logits.amax(-1, keepdim=True)
@@ -61,7 +64,7 @@ class _Entropy(torch.autograd.Function):
                 total += (sums.log() - right).sum()
                 if any(wanted):
                     logits.div_(sums).scatter_add_(1, target, -torch.ones_like(sums))
-                    _add(grads, logits, h, matrix, part)
+                    _add(grads, logits, h, matrix, part, ours)
         ctx.save_for_backward(*grads)
         return total
 
@@ -70,11 +73,13 @@ class _Entropy(torch.autograd.Function):
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         scaled = (None if grad is None else (grad * above).to(dtype)
                   for grad, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
 
 
-def _product(h: Tensor, matrix: Tensor, shift: Tensor | None, out: Tensor) -> Tensor:
+def _product(h: Tensor, matrix: Tensor, shift: Tensor | None, out: Tensor, ours: bool) -> Tensor:
     """h W^T + b [n, V] in fp32, in memory that is there: new pages cost more than the sums."""
+    if ours:
+        return products.matmul(h, matrix.t(), out, shift)
     if h.dtype != out.dtype:
         return out.copy_(F.linear(h, matrix, shift))
     if shift is None:
@@ -83,14 +88,19 @@ def _product(h: Tensor, matrix: Tensor, shift: Tensor | None, out: Tensor) -> Te
 
 
 def _add(grads: list[Tensor | None], change: Tensor, h: Tensor, matrix: Tensor,
-         part: slice) -> None:
+         part: slice, ours: bool) -> None:
     """Add a chunk's share: change [n, V] = softmax - onehot, h [n, D]."""
     to_hidden, to_weight, to_bias = grads
     rounded = change.to(h.dtype)
     if to_hidden is not None:
-        to_hidden[part] = rounded @ matrix
+        if ours:
+            products.matmul(rounded, matrix, to_hidden[part])
+        else:
+            to_hidden[part] = rounded @ matrix
     if to_weight is not None:
-        if h.dtype == to_weight.dtype:
+        if ours:
+            products.matmul(rounded.t(), h, to_weight, more=True)
+        elif h.dtype == to_weight.dtype:
             to_weight.addmm_(rounded.t(), h)
         else:
             to_weight += rounded.t() @ h
