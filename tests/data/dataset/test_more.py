@@ -12,6 +12,7 @@ import pytest
 
 import enfold.data as ours
 from enfold.data.features.mixed import infer_mixed
+from enfold.data.frame import Frame
 from enfold.errors import DataError
 from tests.data.dataset.worlds import in_file, in_memory, same, theirs, told
 
@@ -188,3 +189,20 @@ def test_methods_take_the_arguments_that_datasets_takes():
             if parameter.kind is not parameter.VAR_KEYWORD:
                 assert parameter.name in taken, f"{name}({parameter.name})"
                 assert parameter.default == taken[parameter.name].default, f"{name}: {parameter}"
+
+
+def test_flatten_indices_gathers_blocks_of_bytes_in_order(monkeypatch, tmp_path):
+    monkeypatch.setattr("enfold.data.dataset.flattening._BYTES", 1000)
+    sizes = []
+    original = Frame.slice
+
+    def slice_(frame, start, stop, *columns):
+        sizes.append(stop - start)
+        return original(frame, start, stop, *columns)
+
+    ours.Dataset.from_dict({"n": range(200), "t": ["x" * 100] * 200}).save_to_disk(tmp_path)
+    shuffled = ours.load_from_disk(tmp_path).shuffle(seed=1)
+    order = shuffled["n"][:]
+    monkeypatch.setattr(Frame, "slice", slice_)
+    assert shuffled.flatten_indices(keep_in_memory=True)["n"][:] == order
+    assert set(sizes[:-1]) == {8}  # of 100 and 8 bytes, and where a text begins

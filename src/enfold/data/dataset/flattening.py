@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,8 @@ from enfold.data.frame import Frame, open_file, write
 from enfold.data.frame.gather import joined
 from enfold.data.plan import Loaded, Node, Reshape
 
-_ROWS = 1 << 16
+_ROWS, _BYTES = 1 << 16, 32 << 20  # of a block that is gathered
+_THREADS = 4
 _COPIED = 256 << 20  # bytes of data in many chunks that are joined to be gathered from
 
 
@@ -87,12 +90,31 @@ def _drafted(path: str) -> Iterator[Path]:
 
 
 def _write(path: Path, frame: Frame, features: Features, stream: bool = False) -> None:
-    write(path, _near(frame).batches(_ROWS), features.arrow_schema, stream=stream)
+    write(path, _blocks(frame), features.arrow_schema, stream=stream)
 
 
 def _in_memory(frame: Frame) -> Frame:
-    tables = list(_near(frame).batches(_ROWS))
+    tables = list(_blocks(frame))
     return Frame.of(pa.concat_tables(tables) if tables else frame.table(), frame.holds)
+
+
+def _blocks(frame: Frame) -> Iterator[pa.Table]:
+    """All rows in order, gathered by threads a little ahead of who takes them.
+
+    Gathering waits for memory, so two threads are nearly twice as fast as one.
+    """
+    near = _near(frame)
+    width = sum(column.data.nbytes / max(1, len(column.data)) for column in near.columns.values())
+    size = max(1, min(_ROWS, int(_BYTES / max(1.0, width))))
+    count = min(_THREADS, pa.cpu_count())
+    waiting: deque[Future[pa.Table]] = deque()
+    with ThreadPoolExecutor(count, "enfold-gather") as pool:
+        for start in range(0, near.num_rows, size):
+            waiting.append(pool.submit(near.slice, start, start + size))
+            if len(waiting) > count:
+                yield waiting.popleft().result()
+        for block in waiting:
+            yield block.result()
 
 
 def _near(frame: Frame) -> Frame:
