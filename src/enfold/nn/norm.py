@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from enfold.nn.native.fused import Normalizer, goes_native
 from enfold.nn.native.training import rms, trains
@@ -47,6 +48,8 @@ class RMSNorm(nn.Module):
         if self.weight is None:
             return self.forward
         weight = self.weight + self.offset if self.offset else self.weight
+        if weight.is_cuda and weight.dtype == dtype:  # one kernel there, where a kernel is time
+            return lambda x: F.rms_norm(x, weight.shape, weight, self.eps)
         eps, share = torch.tensor(self.eps, device=weight.device), 1 / weight.shape[0]
 
         def normalise(x: Tensor) -> Tensor:

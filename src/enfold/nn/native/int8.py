@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from enfold.nn.native.library import I64, INT, P, declare
 from enfold.nn.native.linear import NAMES
 
 LARGEST = 127
+FEWEST = 17  # rows that torch multiplies as integers on a GPU
 _functions = {dtype: declare(f"enfold_int8_{name}", P, P, P, I64, I64, P, I64, I64, I64, P, INT)
               for dtype, name in NAMES.items()}
 
@@ -66,9 +68,14 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def integer_product(q: Tensor, weight: Tensor) -> Tensor:
-    """q [M, I] times weight [O, I], both int8, exactly: int32 on a CPU."""
+    """q [M, I] times weight [O, I], both int8, exactly: int32 on a CPU, and on a GPU if I and O are
+    multiples of 8.
+    """
     if q.is_cpu and q.numel() and q.shape[1] > 1:  # torch 2.13 gives wrong sums of one product
         return torch._int_mm(q, weight.t())
+    if q.is_cuda and q.numel() and not any(size % 8 for size in weight.shape):
+        rows = F.pad(q, (0, 0, 0, max(0, FEWEST - len(q))))
+        return torch._int_mm(rows, weight.t())[: len(q)]
     return q.to(torch.float32) @ weight.to(torch.float32).t()
 
 
