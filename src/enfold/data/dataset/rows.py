@@ -201,5 +201,5 @@ def _sorted(table: pa.Table, keys: list[tuple[str, str]], nulls: str) -> np.ndar
     """Row numbers in the order of the keys: [(column, "ascending" or "descending")]."""
     if _NULLS_BY_KEY:
         placed: Any = [(*key, nulls) for key in keys]
-        return np.asarray(pc.sort_indices(table, sort_keys=placed))
-    return np.asarray(pc.sort_indices(table, sort_keys=keys, null_placement=nulls))
+        return np.asarray(pc.sort_indices(table, sort_keys=placed)).view(np.int64)
+    return np.asarray(pc.sort_indices(table, sort_keys=keys, null_placement=nulls)).view(np.int64)
