@@ -24,6 +24,7 @@ from enfold.nn.native import products
 from enfold.nn.native.library import known
 
 Kernel = Callable[[Tensor], Tensor]
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 GAIN = 0.8  # of torch's time is what our kernels may take: a clear case, the same in each process
 ERRORS = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}  # relative, to accept
 SMALLEST = 2**16  # numbers in a weight: below, the way to our kernel costs more than it gains
@@ -77,9 +78,7 @@ def product(module: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
         return F.linear(x, weight, bias)
     if torch.compiler.is_compiling():
         return _in_graph(x, weight, bias)
-    if not goes_native(x, weight, bias):
-        return F.linear(x, weight, bias)
-    return native.linear(x, weight, bias)
+    return (chosen(x, weight, bias) or F.linear)(x, weight, bias)
 
 
 def _in_graph(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -91,32 +90,34 @@ def _in_graph(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.enfold.linear(x, weight, bias)  # type: ignore[no-any-return]
 
 
-def goes_native(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether x [.., I] goes through our kernels rather than torch's."""
-    return (not native.observed() and type(x) is Tensor and x.is_cpu
-            and weight.numel() >= SMALLEST
-            and x.dtype == weight.dtype and x.dim() > 0 and x.shape[-1] == weight.shape[1]
-            and native.fits(weight, bias)
-            and worthwhile(x.dtype, x.numel() // weight.shape[1])
-            and not torch.is_autocast_enabled("cpu"))
+def chosen(x: Tensor, weight: Tensor, bias: Tensor | None) -> Product | None:
+    """Our kernel for x [.., I] times the weight, without gradients; None: torch's is to be taken.
+    """
+    if (native.observed() or type(x) is not Tensor or not x.is_cpu or weight.numel() < SMALLEST
+            or x.dtype != weight.dtype or x.dim() == 0 or x.shape[-1] != weight.shape[1]
+            or not native.fits(weight, bias) or torch.is_autocast_enabled("cpu")):
+        return None
+    if products.wins(x, weight, bias):
+        return products.forward
+    return native.linear if worthwhile(x.dtype, x.numel() // weight.shape[1]) else None
 
 
 def worthwhile(dtype: torch.dtype, rows: int) -> bool:
     """Whether our kernels beat torch's products here, for so many rows, and are as exact."""
     return (rows > 0 and native.available(dtype)
-            and next((ours for upto, ours in choices(dtype) if rows <= upto), False))
+            and faster(dtype, next(tried for tried, upto in TRIED.items() if rows <= upto)))
 
 
 @cache
-def choices(dtype: torch.dtype) -> tuple[tuple[int, bool], ...]:
-    """(rows up to which this holds, whether our kernels are used): measured once per process."""
-    if not native.available(dtype):
-        return ()
+def faster(dtype: torch.dtype, rows: int) -> bool:
+    """Whether our kernels win at one of the tried numbers of rows: measured once per process, when
+    it is first asked for, so that a first token does not wait for products it does not need.
+    """
     with torch.inference_mode():
         weight = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).to(dtype)
         weights = weight.repeat(4, 1, 1)  # more than the caches next to a core hold
         with one_thread():
-            return tuple((upto, _better(weights, rows)) for rows, upto in TRIED.items())
+            return _better(weights, rows)
 
 
 @contextmanager
@@ -158,15 +159,14 @@ def describe() -> str:
 
 
 def _told(dtype: torch.dtype) -> str:
-    ours = [rows for (_, better), rows in zip(choices(dtype), TRIED, strict=False) if better]
+    ours = [rows for rows in TRIED if native.available(dtype) and faster(dtype, rows)]
     return f"ours (measured at {', '.join(map(str, ours))} rows)" if ours else "torch"
 
 
 @torch.library.custom_op("enfold::linear", mutates_args=())
 def _op(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """For graphs: torch.compile sees one operation."""
-    ours = goes_native(x, weight, bias)
-    return native.linear(x, weight, bias) if ours else F.linear(x, weight, bias)
+    return (chosen(x, weight, bias) or F.linear)(x, weight, bias)
 
 
 @_op.register_fake

@@ -50,7 +50,7 @@ def wins(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     return (x.dtype == weight.dtype == torch.float32
             and weight.shape[0] >= LEAST <= weight.shape[1]
             and x.numel() >= LEAST * weight.shape[1] and fits(weight, bias)
-            and _product() is not None and worthwhile())
+            and _product() is not None)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,8 +60,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The same without gradients; `wins` holds."""
-    rows = x.reshape(-1, x.shape[-1]).contiguous()
-    return matmul(rows, weight.t(), bias=bias).view(*x.shape[:-1], -1)
+    return matmul(_rows(x), weight.t(), bias=bias).view(*x.shape[:-1], -1)
 
 
 def matmul(a: Tensor, b: Tensor, out: Tensor | None = None, bias: Tensor | None = None,
@@ -85,7 +84,7 @@ class _Linear(torch.autograd.Function):
                 bias: Tensor | None) -> Tensor:
         ctx.shape = x.shape
         ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
-        return matmul(_rows(x), weight.t(), bias=bias).view(*x.shape[:-1], -1)
+        return forward(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
