@@ -189,6 +189,7 @@ def base_of(head: type[_AutoModel], adapter: Any, name: PathLike,
             kwargs: dict[str, Any]) -> tuple[Any, HubOptions]:
     """(the base model that an adapter names, where the adapter's files are)."""
     from enfold.adapt.files import brought, fit_embeddings, read_adapter
+    from enfold.adapt.headless import without_head
     from enfold.adapt.labels import read_labels
     from enfold.weights.awaited import awaiting
 
@@ -207,7 +208,7 @@ def base_of(head: type[_AutoModel], adapter: Any, name: PathLike,
     tensors = read_adapter(name, where)
     with awaiting(brought(tensors)):
         model = head.from_pretrained(adapter.base_model_name_or_path, **kwargs, **hub)
-    fit_embeddings(model, tensors)
+    fit_embeddings(model, without_head(model, adapter, tensors)[1])
     return model, where
 
 

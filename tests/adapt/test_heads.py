@@ -5,8 +5,10 @@ from __future__ import annotations
 import peft
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
+import enfold
 from enfold import adapt
 from tests.adapt.tuned import shake
 from tests.families.pairs import fresh, same_outputs
@@ -47,6 +49,32 @@ def test_tasks_both_ways(kind, suffix, task, targets, tmp_path):
     assert set(before) == set(after)
     again = peft.PeftModel.from_pretrained(fresh(kind, suffix).theirs, tmp_path / "ours").eval()
     same_outputs(again(**inputs), theirs(**inputs))
+
+
+@pytest.mark.parametrize("writer", ["theirs", "ours"])
+@pytest.mark.parametrize(("kind", "suffix", "task", "targets"), TASKS)
+def test_auto_classes_of_an_adapters_folder(kind, suffix, task, targets, writer, tmp_path, caplog):
+    """With the head, and without: then what it trained of the head is left out, and named."""
+    pair = fresh(kind, suffix)
+    pair.theirs.save_pretrained(tmp_path / "base")
+    library, base = (peft, pair.theirs) if writer == "theirs" else (adapt, pair.ours)
+    model = library.get_peft_model(base, library.LoraConfig(
+        task_type=task, target_modules=targets if writer == "theirs" else "all-linear",
+        base_model_name_or_path=str(tmp_path / "base")))
+    shake(model)
+    model.eval().save_pretrained(tmp_path / "adapter")
+    folder, inputs = str(tmp_path / "adapter"), pair.inputs()
+    name = f"AutoModel{suffix}"
+    ours, theirs = (getattr(side, name).from_pretrained(folder) for side in (enfold, transformers))
+    same_outputs(ours(**inputs), theirs(**inputs))
+    assert "left out" not in caplog.text
+    ours, theirs = (side.AutoModel.from_pretrained(folder) if writer == "theirs" or side is enfold
+                    else theirs.base_model for side in (enfold, transformers))
+    found, wanted = ours(**inputs).last_hidden_state, theirs(**inputs).last_hidden_state
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    head = next(p for p, _ in model.named_parameters() if "modules_to_save" in p).split(".")[2]
+    assert f"{tmp_path / 'adapter'}: {head}." in caplog.text
+    assert f"left out, of a head that a {type(ours).__name__} does not have" in caplog.text
 
 
 def test_t5_head_is_trained():

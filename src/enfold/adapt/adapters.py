@@ -57,8 +57,8 @@ class Adapters:
             optional: Iterable[str] = ()) -> None:
         """Put an adapter onto the model; it is neither used nor trained before `set_active`.
 
-        strict: each pattern of target_modules has to fit.  optional: names of modules_to_save that
-        need not.
+        strict: each pattern of target_modules and name of modules_to_save has to fit; a file's need
+        not, as its tensors have to.  optional: names of modules_to_save that need not.
         """
         self._check_name(name)
         if getattr(self.model, "tp_size", None):
@@ -76,7 +76,7 @@ class Adapters:
         stacks = find_parameters(self.model, config) if layered else {}
         found = (find_targets(self.model, config, method, strict=strict)  # type: ignore[arg-type]
                  if layered and not (stacks and not config.target_modules) else {})  # type: ignore[attr-defined]
-        kept = find_kept(self.model, whole or [], frozenset(optional))
+        kept = find_kept(self.model, whole or [], frozenset(optional if strict else whole or ()))
         if config.is_prompt_learning:
             self.prompts[name] = make_tokens(self.model, config, method.tokens)
         if method.shared is not None:

@@ -8,6 +8,7 @@ then writes the adapters alone.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,8 @@ from enfold.files import HubOptions
 
 if TYPE_CHECKING:
     from enfold.adapt import Adapters
+
+log = logging.getLogger("enfold")
 
 
 class AdapterMixin:
@@ -71,12 +74,14 @@ class AdapterMixin:
                      adapter_kwargs: Mapping[str, Any] | None = None, **options: Any) -> None:
         """Put an adapter of a folder or Hub repository on, and use it.
 
-        An adapter of this name that is there already takes the file's tensors.  Or give peft_config
-        and adapter_state_dict in place of the folder.  is_trainable: go on training it.  revision,
-        token, subfolder, cache_dir...: where the files come from, also as adapter_kwargs.
-        low_cpu_mem_usage has no effect: adapters are made at once where they belong.
+        An adapter of this name that is there already takes the file's tensors.  A model without a
+        head takes what is not of the head, and says so.  Or give peft_config and adapter_state_dict
+        in place of the folder.  is_trainable: go on training it.  revision, token, subfolder,
+        cache_dir...: where the files come from, also as adapter_kwargs.  low_cpu_mem_usage has no
+        effect: adapters are made at once where they belong.
         """
         from enfold.adapt.files import load_state, read_adapter
+        from enfold.adapt.headless import without_head
         from enfold.adapt.labels import name_labels
         from enfold.adapt.model import read_config, refuse
 
@@ -90,11 +95,15 @@ class AdapterMixin:
         if peft_model_id is not None:
             peft_config = peft_config or read_config(peft_model_id, where)
             state = read_adapter(peft_model_id, where)
+        peft_config, state, left = without_head(self, peft_config, state or {})
+        if left:
+            log.warning("%s: %s left out, of a head that a %s does not have", peft_model_id,
+                        ", ".join(left), type(self).__name__)
         if fresh := adapter_name not in self.peft_config:
             peft_config.inference_mode = not is_trainable
             self._new_adapter(peft_config, adapter_name, strict=False)
         try:
-            load_state(self._held(), adapter_name, state or {}, str(peft_model_id))
+            load_state(self._held(), adapter_name, state, str(peft_model_id))
         except Exception:
             if fresh:
                 self.delete_adapter(adapter_name)
