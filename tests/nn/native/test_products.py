@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from enfold.nn import vocabulary
-from enfold.nn.linear import Linear
+from enfold.nn.linear import Linear, chosen
 from enfold.nn.native import products
 from enfold.nn.native.library import level, using
 
@@ -111,6 +111,16 @@ def test_a_gradient_of_a_gradient(first) -> None:
         found.append(torch.autograd.grad(slope.square().sum(), [x, *made.parameters()]))
     for mine, wanted in zip(*found, strict=True):
         assert far(mine, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_inference_goes_there(bias) -> None:
+    made, x = Linear(264, 256, bias=bias).eval(), torch.randn(2, 264, 70).mT
+    exact = F.linear(x.double(), made.weight.double(), made.bias.double() if bias else None)
+    with torch.inference_mode():
+        assert chosen(x, made.weight, made.bias) is products.forward
+        assert chosen(x[:, :60], made.weight, made.bias) is not products.forward
+        assert far(made(x), exact) < 1e-6
 
 
 @pytest.mark.parametrize("case", ["few rows", "narrow", "double", "off", "no library", "autocast"])
