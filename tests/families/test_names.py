@@ -261,3 +261,35 @@ def test_unknown_paths_name_the_nearest() -> None:
         model.bert.encoder.layer[2]
     with pytest.raises(TypeError, match=r"layer.0.intermediate is no module that can be called"):
         model.bert.encoder.layer[0].intermediate(torch.zeros(1))
+
+
+@pytest.mark.parametrize(("kind", "head"), [
+    ("llama", "ForCausalLM"), ("bert", "ForTokenClassification"), ("gpt2", "LMHeadModel"),
+    ("t5", "ForConditionalGeneration")])
+def test_functions_of_torch_walk_the_paths(kind: str, head: str) -> None:
+    """`functional_call` puts other weights in by their names; so does `export` without strict."""
+    model = pair(kind, head).ours
+    given: dict[str, Any] = {"input_ids": torch.tensor([[1, 5, 3, 9]]), "return_dict": False}
+    if kind == "t5":
+        given["decoder_input_ids"] = given["input_ids"]
+    if kind != "bert":
+        given["use_cache"] = False
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.5)
+        before, expected = model(**given)[0], other(**given)[0]
+        weights = dict(other.named_parameters())
+        close(torch.func.functional_call(model, weights, (), given)[0], expected)
+        assert torch.equal(model(**given)[0], before) and not torch.equal(expected, before)
+        program = torch.export.export(model, (), given, strict=False)
+        close(program.module()(**given)[0], before)
+
+
+def test_an_inner_path_is_a_module_to_torch() -> None:
+    model = fresh("llama", "ForCausalLM").ours
+    for view in (model.model, model.model.layers, model.model.layers[0]):
+        assert isinstance(view, nn.Module)
+        assert view.train().training and not view.eval().training
+        assert list(view.modules())
+        assert list(copy.deepcopy(view).state_dict()) == list(view.state_dict())

@@ -28,6 +28,7 @@ from enfold.adapt.tuner import Tuner
 from enfold.adapt.weighted import add_weighted_adapter
 from enfold.errors import InputError
 from enfold.files import HubOptions
+from enfold.nn.quantized import QuantizedLinear
 
 PathLike = str | os.PathLike[str]
 
@@ -207,9 +208,12 @@ class PeftModel(Outer):
         return self.base_model.model  # type: ignore[no-any-return, union-attr]
 
     def get_nb_trainable_parameters(self) -> tuple[int, int]:
-        """(numbers that are trained, all numbers)."""
-        held = list(self.parameters())
-        return sum(p.numel() for p in held if p.requires_grad), sum(p.numel() for p in held)
+        """(numbers that are trained, all numbers, of quantized layers those they stand for)."""
+        held = [p for p in self.parameters() if p.is_floating_point()]
+        stored = sum(layer.in_features * layer.out_features for layer in self.modules()
+                     if isinstance(layer, QuantizedLinear))
+        return (sum(p.numel() for p in held if p.requires_grad),
+                stored + sum(p.numel() for p in held))
 
     def print_trainable_parameters(self) -> None:
         """Print how much is trained."""

@@ -31,6 +31,7 @@ from enfold.nn.step import Stepper, can_step
 from enfold.spec import Body
 from enfold.weights.face import PublicFace
 from enfold.weights.names import NameTable
+from enfold.weights.packed import packed
 from enfold.weights.single import single_names
 from enfold.weights.slots import materialise, retied, slots
 
@@ -165,11 +166,15 @@ class PreTrainedModel(QuantizedMixin, Embeddings, AdapterMixin, PublicFace):
         return "pt"
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
-        """How many numbers the parameters hold, tied ones once."""
+        """How many numbers the parameters hold, tied ones once; of quantized layers those of the
+        weights that they stand for.
+        """
         tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)}
-        return sum(p.numel() for p in self.parameters()
-                   if (p.requires_grad or not only_trainable)
-                   and not (exclude_embeddings and id(p) in tables))
+        stored = 0 if only_trainable else sum(layer.in_features * layer.out_features
+                                              for layer in packed(self).values())
+        return stored + sum(p.numel() for p in self.parameters()
+                            if (p.requires_grad or not only_trainable) and p.is_floating_point()
+                            and not (exclude_embeddings and id(p) in tables))
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
         """Bytes of the parameters, and of the buffers."""

@@ -14,10 +14,11 @@ from enfold.errors import ArgumentError, ConfigError, FileMissing, InputError, u
 from enfold.files import Checkpoint, HubOptions, find, open_checkpoint
 from enfold.files.gguf import gguf_path
 from enfold.model.base import PreTrainedModel
-from enfold.model.quantizing import quantizing
+from enfold.model.quantizing import asked_for, quantizing
 from enfold.models.configs import PreTrainedConfig, read_values
 from enfold.models.gguf import open_gguf
 from enfold.models.registry import get_family
+from enfold.quant.config import BitsAndBytesConfig
 from enfold.quant.gguf import GGUFQuantizationConfig
 from enfold.settings import compat
 from enfold.weights.load import Report, Terms, load
@@ -56,8 +57,6 @@ class Options:
     add_pooling_layer: bool | None = None
     generation_config: Any = None
     quantization_config: Any = None
-    load_in_4bit: bool = False
-    load_in_8bit: bool = False
     gguf_file: PathLike | None = None
     optimize: bool = True
 
@@ -75,10 +74,11 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     variant: "fp16" for model.fp16.safetensors.  config: a Config to use instead of the file's.
     ignore_mismatched_sizes: initialise tensors of another shape anew.  output_loading_info: return
     (model, info).  quantization_config: store the linear layers in fewer bits
-    (BitsAndBytesConfig, ...); load_in_4bit, load_in_8bit: short for it; a quantized checkpoint
-    needs neither.  gguf_file: the GGUF file of the folder or repository to load (or give its path
-    as the name).  optimize: whether inference on a CPU goes through our kernels.  revision,
-    cache_dir, token, local_files_only, subfolder, force_download: where the files come from.
+    (BitsAndBytesConfig, ...); load_in_4bit, load_in_8bit and the other arguments of that one may be
+    given by themselves; a quantized checkpoint needs neither.  gguf_file: the GGUF file of the
+    folder or repository to load (or give its path as the name).  optimize: whether inference on a
+    CPU goes through our kernels.  revision, cache_dir, token, local_files_only, subfolder,
+    force_download: where the files come from.
     Further arguments set attributes of the config (num_labels=3).
 
     Raises FileMissing, ConfigError, CheckpointError.
@@ -98,7 +98,7 @@ def from_pretrained(cls: type[PreTrainedModel], name: PathLike, **kwargs: Any) -
     if options.attn_implementation:
         config.attn_implementation = options.attn_implementation
     model._build(config, add_pooling_layer=options.add_pooling_layer)
-    method = quantizing(config, options)
+    method = quantizing(config, options.quantization_config)
     if method is not None:
         single_experts(model, checkpoint.keys())
     terms = _terms(model, config, checkpoint, options, edits)
@@ -120,8 +120,8 @@ def _open(name: PathLike, gguf: Path | None, hub: HubOptions, options: Options,
     if options.variant or options.use_safetensors:
         raise ArgumentError(f"from_pretrained: variant= and use_safetensors= do not go with a GGUF "
                             f"file ({gguf}). Do: leave them out")
-    wanted = options.dtype if options.dtype not in (None, "auto") else None
-    return open_gguf(gguf, config, None if wanted is None else as_dtype(wanted),
+    dtype = options.dtype if options.dtype not in (None, "auto") else None
+    return open_gguf(gguf, config, None if dtype is None else as_dtype(dtype),
                      keep=isinstance(options.quantization_config, GGUFQuantizationConfig))
 
 
@@ -141,6 +141,7 @@ def _split(cls: type[PreTrainedModel], kwargs: dict[str, Any]) -> tuple[Options,
     for name, remedy in NOT_YET.items():
         if kwargs.pop(name, None):
             raise NotImplementedError(f"from_pretrained({name}=...) is not built yet. Do: {remedy}")
+    kwargs["quantization_config"] = asked_for(kwargs)
     own = {name: kwargs.pop(name) for name in Options.__slots__ if name in kwargs}
     return Options(**own), kwargs
 
@@ -157,7 +158,8 @@ def _config(cls: type[PreTrainedModel], name: PathLike, hub: HubOptions, given: 
     unknown = [key for key in edits if key not in known]
     if unknown:
         raise unknown_arguments(f"{cls.__name__}.from_pretrained", unknown,
-                                (*Options.__slots__, *HubOptions.__slots__, *known))
+                                (*Options.__slots__, *BitsAndBytesConfig.DEFAULTS,
+                                 *HubOptions.__slots__, *known))
     config.update(edits)
     config.name_or_path = str(name)
     return config

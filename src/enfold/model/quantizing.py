@@ -11,6 +11,7 @@ from torch import nn
 from enfold.config import Config
 from enfold.errors import ArgumentError, ConfigError, InputError
 from enfold.nn.moe import Router
+from enfold.quant.config import BitsAndBytesConfig
 from enfold.weights.packed import Method, linears, packed
 from enfold.weights.pieces import in_file
 
@@ -117,11 +118,11 @@ def stored_config(model: Any) -> dict[str, Any]:
                          for path in (*(path for path, _ in linears(model)), *routers)])
 
 
-def quantizing(config: Config, options: Any) -> Method | None:
+def quantizing(config: Config, wanted: Any) -> Method | None:
     """What makes the quantized layers that the checkpoint has or the caller wants, and notes its
     configuration in `config`.
     """
-    wanted, stored = _wanted(options), config.get("quantization_config")
+    stored = config.get("quantization_config")
     if wanted is None and stored is None:
         return None
     from enfold.quant.registry import as_config, as_method
@@ -135,21 +136,23 @@ def quantizing(config: Config, options: Any) -> Method | None:
     return as_method(chosen)
 
 
-def _wanted(options: Any) -> Any:
-    """The configuration that the caller gave, in either way."""
-    given = {name: getattr(options, name) for name in ("load_in_4bit", "load_in_8bit")}
-    for name, value in given.items():
-        if not isinstance(value, bool):
-            raise ArgumentError(f"from_pretrained: {name} is {value!r}, expected True or False")
-    short = {name: True for name, value in given.items() if value}
-    if not short:
-        return options.quantization_config
-    if options.quantization_config is not None:
-        raise ArgumentError(f"from_pretrained: {', '.join(short)} and quantization_config were "
-                            "both given. Do: put it into the configuration")
-    from enfold.quant.config import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(**short)
+def asked_for(arguments: dict[str, Any]) -> Any:
+    """Takes the configuration out of from_pretrained's arguments: quantization_config, or the
+    older spelling of a BitsAndBytesConfig by its own arguments.
+    """
+    config = arguments.pop("quantization_config", None)
+    given = {name: arguments.pop(name) for name in BitsAndBytesConfig.DEFAULTS if name in arguments}
+    asks = BitsAndBytesConfig(**given)
+    if asks.is_quantizable():
+        if config is not None:
+            raise ArgumentError(f"from_pretrained: {', '.join(given)} and quantization_config were "
+                                "both given. Do: put it into the configuration")
+        return asks
+    if asks.asked:
+        raise ArgumentError(f"from_pretrained: {', '.join(sorted(asks.asked))} only matter with "
+                            "load_in_4bit=True or load_in_8bit=True. Do: "
+                            "quantization_config=BitsAndBytesConfig(load_in_4bit=True, ...)")
+    return config
 
 
 def _adopt(stored: QuantizationConfig, given: QuantizationConfig) -> None:
@@ -159,7 +162,8 @@ def _adopt(stored: QuantizationConfig, given: QuantizationConfig) -> None:
                           f"checkpoint is stored as {str(stored.quant_method)!r}. Do: leave "
                           "quantization_config out, or load the original checkpoint")
     for name in stored.READING:
-        setattr(stored, name, getattr(given, name))
+        if name in given.asked:
+            setattr(stored, name, getattr(given, name))
     others = [name for name in stored.DEFAULTS if name in given.asked
               and name not in stored.READING and getattr(stored, name) != getattr(given, name)]
     if others:

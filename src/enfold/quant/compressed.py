@@ -30,10 +30,11 @@ class CompressedTensorsConfig(NotedConfig):
 
     config_groups: name -> {"targets": ["Linear"], "weights": {...}, "input_activations": {...}}, or
     a preset's name -> targets ({"W4A16": ["Linear"]}; presets: W4A16, W4A16_ASYM, W8A16, W4A8,
-    W8A8, FP8, FP8_DYNAMIC, FP8_BLOCK).  Targets and `ignore` are class names, names, or "re:" and a
-    regular expression.  format: "pack-quantized", "int-quantized", "float-quantized",
-    "naive-quantized"; by default what fits.  Inputs are rounded to int8 where a group says so, with
-    each row's own scale; float8 inputs stay as they are.
+    W8A8, FP8_DYNAMIC, FP8_BLOCK; FP8 is only read, for its inputs have measured scales).  Targets
+    and `ignore` are class names, names, or "re:" and a regular expression.  format:
+    "pack-quantized", "int-quantized", "float-quantized", "naive-quantized"; by default what fits.
+    Inputs are rounded to int8 where a group says so, with each row's own scale; float8 inputs stay
+    as they are.
     """
 
     quant_method = QuantizationMethod.COMPRESSED_TENSORS
@@ -123,6 +124,11 @@ class CompressedTensors:
         group = self.config.group(path)
         if group is None or group.weights is None:
             return None
+        if not self.config.stored and group.inputs is not None and not group.inputs.dynamic:
+            raise ConfigError(f"{path}: its group wants inputs with scales measured beforehand "
+                              "(input_activations with dynamic=False), which loading does not "
+                              "measure. Do: dynamic=True, as presets W8A8 and FP8_DYNAMIC have it, "
+                              "or no input_activations")
         weights, layout = group.weights, group.layout(self.config.format)
         if layout == "pack-quantized" and weights.type == "int":
             return PackedLinear(linear, _scheme(weights, held), path)

@@ -159,7 +159,7 @@ class NameTable:
         parts = theirs.split(".")
         for line, ours in self.backward.items():
             pattern = line.split(".")
-            if len(pattern) > len(parts) and all(p in (s, "*")
+            if len(pattern) > len(parts) and all(p == s or (p == "*" and s.isdigit())
                                                  for p, s in zip(pattern, parts, strict=False)):
                 numbers = [s for p, s in zip(pattern, parts, strict=False) if p == "*"]
                 yield _fill(line, numbers), _fill(ours, numbers)

@@ -17,22 +17,31 @@ if TYPE_CHECKING:
     from enfold.weights.face import PublicFace
 
 
-class View:
+class View(nn.Module):
     """An inner path of the ecosystem's module tree: attributes, indices, parameters below it."""
 
     def __init__(self, model: PublicFace, path: str) -> None:
-        self.__dict__.update(_model=model, _path=path)
+        self.__dict__.update(_model=model, _path=path)  # nn.Module's own are not set up: see below
+
+    def __getattribute__(self, name: str) -> Any:
+        """What nn.Module has is that of the module which is stood for."""
+        if name in OWN or name.startswith("__"):
+            return object.__getattribute__(self, name)
+        return View.__getattr__(self, name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     @property
     def module(self) -> nn.Module | None:
         """Our module that holds what this path holds, if there is one."""
         return common(self._model, self._path)
 
-    def named_parameters(self, prefix: str = "",
-                         recurse: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
+    def named_parameters(self, prefix: str = "", recurse: bool = True,
+                         remove_duplicate: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
         """(name relative to this path, parameter) of all below it."""
         start = f"{self._path}."
-        for name, parameter in self._model.named_parameters():
+        for name, parameter in self._model.named_parameters(remove_duplicate=remove_duplicate):
             if name.startswith(start):
                 yield join(prefix, name[len(start) :]), parameter
 
@@ -40,7 +49,7 @@ class View:
         """All parameters below this path."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:  # type: ignore[override]
         """The tensors below this path."""
         start = f"{self._path}."
         return {name[len(start) :]: t for name, t in self._model.state_dict().items()
@@ -62,7 +71,10 @@ class View:
         return getattr(module, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        replace(self._model, f"{self._path}.{name}", value)
+        if name.startswith("__"):
+            object.__setattr__(self, name, value)
+        else:
+            replace(self._model, f"{self._path}.{name}", value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.module is None:
@@ -89,6 +101,9 @@ class View:
 
     def __repr__(self) -> str:
         return f"{self._path}: {self.module!r}"
+
+
+OWN = {"_model", "_path", *vars(View)}  # the attributes of a View itself
 
 
 def resolve(model: PublicFace, path: str) -> Any:
