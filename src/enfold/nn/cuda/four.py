@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 from enfold.nn.native.blocks4 import Nested
 
-FEW = 16  # rows up to which the packed bytes are multiplied: a tile of a tensor core
+FEW = 4  # rows up to which the packed bytes are multiplied: what fits into registers
 PART = 2**25  # numbers of the weight that are written out at a time for more rows
 PAIRS = 1024  # bytes of a program that writes numbers out
-TILES = {1: (8, 256), FEW: (16, 128)}  # outputs and bytes of a program's step: counted, not tuned
+OUTPUTS, BYTES = 8, 256  # of a product's program, at a time: counted, not tuned
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -52,7 +52,7 @@ def multiply(x: Tensor, packed: Tensor, scales: Tensor | Nested, values: Sequenc
              outputs: int, block: int, bias: Tensor | None) -> Tensor | None:
     """As `native.blocks4.multiply`: x [.., I] times NF4 or FP4 [O, I]; None without a kernel.
 
-    Products are of x's type with sums in fp32.
+    Products and sums are in fp32.
     """
     inputs = x.shape[-1]
     if not takes(x) or inputs % block or not 0 < x.numel() <= FEW * inputs:
@@ -119,19 +119,14 @@ def _product(x: Tensor, packed: Tensor, scales: Tensor | Nested, zeros: Tensor |
         (scales.indices, scales.map, scales.outer, scales.group, scales.offset)
         if isinstance(scales, Nested) else (scales, None, None, 1, 0.0))
     run = min(size & -size, 64)  # the largest power of two in it, up to 64
-    some, width = TILES[1 if rows == 1 else FEW]
-    sizes = {"RUN": run, "RUNS": 2 * width // run, "OUTPUTS": some}
     given = (x, packed.view(torch.uint8), held, zeros, table, steps, outer, bias, y, nest, offset,
-             outputs, inputs, size)
+             outputs, inputs, size, rows)
     flags: dict[str, Any] = {"TABLE": table is not None, "ZEROS": zeros is not None,
                              "NESTED": nested, "BIAS": bias is not None}
-    # one stage: more of them would hold what is looked up in shared memory, for fewer programs
-    flags |= {"enable_fp_fusion": True, "num_stages": 1}
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
-        if rows == 1:
-            _programs().one_row[(-(-outputs // some),)](*given, **flags, **sizes)
-        else:
-            _programs().few_rows[(-(-outputs // some),)](*given, rows, **flags, **sizes, ROWS=FEW)
+        _programs().product[(-(-outputs // OUTPUTS),)](
+            *given, **flags, RUN=run, RUNS=2 * BYTES // run, OUTPUTS=OUTPUTS,
+            ROWS=1 << (rows - 1).bit_length(), enable_fp_fusion=True)
     return y
 
 

@@ -69,7 +69,9 @@ def decode(packed, scales, zeros, values, out, start, count, size, TABLE: tl.con
 def tile(packed, scales, zeros, values, steps, outer, nest, offset, row, run, outputs, inputs,
          size, TABLE: tl.constexpr, ZEROS: tl.constexpr, NESTED: tl.constexpr,  # noqa: N803
          RUN: tl.constexpr):  # noqa: N803
-    """The numbers at even and at odd inputs, [O, runs, RUN / 2] each, of rows and runs of them."""
+    """The numbers at even and at odd inputs of rows and runs of them, [O, runs, RUN / 2] each, and
+    their scales [O, runs, 1].
+    """
     row = row.to(tl.int64)[:, None]
     inside = (row < outputs) & (run * RUN < inputs)[None, :]
     at = row * (inputs // size) + (run * RUN // size)[None, :]
@@ -78,53 +80,29 @@ def tile(packed, scales, zeros, values, steps, outer, nest, offset, row, run, ou
     byte = (row * (inputs // 2) + (run * (RUN // 2))[None, :])[:, :, None]
     byte += tl.arange(0, RUN // 2)[None, None, :]
     even, odd = numbers(packed, values, byte, inside[:, :, None], zero, TABLE)
-    return even * scale, odd * scale
+    return even, odd, scale
 
 
 @triton.jit
-def one_row(x, packed, scales, zeros, values, steps, outer, bias, out, nest, offset, outputs,
-            inputs, size, TABLE: tl.constexpr, ZEROS: tl.constexpr,  # noqa: N803
+def product(x, packed, scales, zeros, values, steps, outer, bias, out, nest, offset, outputs,
+            inputs, size, rows, TABLE: tl.constexpr, ZEROS: tl.constexpr,  # noqa: N803
             NESTED: tl.constexpr, BIAS: tl.constexpr, RUN: tl.constexpr,  # noqa: N803
-            RUNS: tl.constexpr, OUTPUTS: tl.constexpr):  # noqa: N803
-    """out [O] of x [I], in fp32: each program gives OUTPUTS of them."""
-    row = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
-    total = tl.zeros([OUTPUTS, RUNS, RUN // 2], tl.float32)
-    for begin in range(0, inputs // RUN, RUNS):
-        run = begin + tl.arange(0, RUNS)
-        even, odd = tile(packed, scales, zeros, values, steps, outer, nest, offset, row, run,
-                         outputs, inputs, size, TABLE, ZEROS, NESTED, RUN)
-        at = begin * RUN + tl.arange(0, RUNS * RUN)
-        both = tl.load(x + at, mask=at < inputs, other=0).to(tl.float32)
-        left, right = tl.split(tl.reshape(both, [RUNS, RUN // 2, 2]))
-        total += even * left[None, :, :] + odd * right[None, :, :]
-    y = tl.sum(tl.sum(total, 2), 1)
-    if BIAS:
-        y += tl.load(bias + row, mask=row < outputs, other=0).to(tl.float32)
-    tl.store(out + row, y.to(out.dtype.element_ty), mask=row < outputs)
-
-
-@triton.jit
-def few_rows(x, packed, scales, zeros, values, steps, outer, bias, out, nest, offset, outputs,
-             inputs, size, rows, TABLE: tl.constexpr, ZEROS: tl.constexpr,  # noqa: N803
-             NESTED: tl.constexpr, BIAS: tl.constexpr, RUN: tl.constexpr,  # noqa: N803
-             RUNS: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr):  # noqa: N803
-    """out [M, O] of x [M, I], products in x's type with sums in fp32; ROWS is M rounded up."""
+            RUNS: tl.constexpr, OUTPUTS: tl.constexpr, ROWS: tl.constexpr):  # noqa: N803
+    """out [M, O] of x [M, I], in fp32: a program gives OUTPUTS of them; ROWS is M rounded up."""
     row, m = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS), tl.arange(0, ROWS)
-    total = tl.zeros([OUTPUTS, ROWS], tl.float32)
+    total = tl.zeros([ROWS, OUTPUTS, RUNS, RUN // 2], tl.float32)
     for begin in range(0, inputs // RUN, RUNS):
         run = begin + tl.arange(0, RUNS)
-        even, odd = tile(packed, scales, zeros, values, steps, outer, nest, offset, row, run,
-                         outputs, inputs, size, TABLE, ZEROS, NESTED, RUN)
-        at = begin * RUN + 2 * tl.arange(0, RUNS * RUN // 2)[:, None]
-        here, inside = x + m[None, :] * inputs + at, (m < rows)[None, :] & (at < inputs)
-        left = tl.load(here, mask=inside, other=0)
-        right = tl.load(here + 1, mask=inside, other=0)
-        even = tl.reshape(even, [OUTPUTS, RUNS * RUN // 2]).to(left.dtype)
-        odd = tl.reshape(odd, [OUTPUTS, RUNS * RUN // 2]).to(left.dtype)
-        total = tl.dot(even, left, total, input_precision="ieee")
-        total = tl.dot(odd, right, total, input_precision="ieee")
+        even, odd, scale = tile(packed, scales, zeros, values, steps, outer, nest, offset, row,
+                                run, outputs, inputs, size, TABLE, ZEROS, NESTED, RUN)
+        at = begin * RUN + tl.arange(0, RUNS * RUN)[None, :]
+        inside = (m < rows)[:, None] & (at < inputs)
+        both = tl.load(x + m[:, None] * inputs + at, mask=inside, other=0).to(tl.float32)
+        left, right = tl.split(tl.reshape(both, [ROWS, 1, RUNS, RUN // 2, 2]))
+        total += (even[None] * left + odd[None] * right) * scale[None]
+    y = tl.sum(tl.sum(total, 3), 2)
     if BIAS:
-        total += tl.load(bias + row, mask=row < outputs, other=0).to(tl.float32)[:, None]
-    at = m[None, :] * outputs + row[:, None]
-    inside = (m < rows)[None, :] & (row < outputs)[:, None]
-    tl.store(out + at, total.to(out.dtype.element_ty), mask=inside)
+        y += tl.load(bias + row, mask=row < outputs, other=0).to(tl.float32)[None, :]
+    at = m[:, None] * outputs + row[None, :]
+    inside = (m < rows)[:, None] & (row < outputs)[None, :]
+    tl.store(out + at, y.to(out.dtype.element_ty), mask=inside)
