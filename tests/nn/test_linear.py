@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from enfold.nn import linear as module
-from enfold.nn.linear import Conv1D, Linear, choices, describe, worthwhile
+from enfold.nn.linear import Conv1D, Linear, describe, faster, worthwhile
 from enfold.nn.native import linear as native
 from enfold.nn.native.library import level, using
 
@@ -195,15 +195,17 @@ def test_conv1d_is_the_same_arithmetic_on_a_turned_weight(layer) -> None:
 def test_the_choice_is_made_by_measuring(monkeypatch) -> None:
     assert worthwhile(torch.float64, 1) is False
     assert worthwhile(torch.bfloat16, 0) is False
-    monkeypatch.setattr(module, "choices", lambda dtype: ((2, False), (8, True), (128, False)))
-    assert [worthwhile(torch.float32, rows) for rows in (1, 2, 3, 8, 9, 200)] == [
+    asked = []
+    monkeypatch.setattr(module, "faster", lambda dtype, rows: asked.append(rows) or rows == 4)
+    assert [worthwhile(torch.float32, rows) for rows in (1, 2, 3, 8, 9, 300)] == [
         False, False, True, True, False, False]
+    assert asked == [1, 1, 4, 4, 32, 256]  # what was not asked for is not measured
     told = describe()
     assert "float32 ours (measured at 4 rows)" in told
 
 
 @needs_library
 def test_every_number_of_rows_has_a_choice() -> None:
-    assert [upto for upto, _ in choices(torch.bfloat16)] == list(module.TRIED.values())
+    assert {faster(torch.bfloat16, rows) for rows in module.TRIED} <= {True, False}
     with using(None):
         assert native.available(torch.bfloat16) is False
