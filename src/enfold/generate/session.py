@@ -110,7 +110,7 @@ class Session:
         """Go on with the rows [B], in this order, repeats allowed; each of its own prompt."""
         self.buffer[:, : self.length] = self.ids.index_select(0, rows)
         if self.cache is not None:
-            self.cache.reorder(rows)
+            self.cache.reorder(rows, within=True)
 
     def crop(self, count: int) -> None:
         """Take back the last `count` tokens."""

@@ -132,10 +132,16 @@ class Cache:
         """Positions held."""
         return self.length
 
-    def reorder(self, index: Tensor) -> None:
-        """Keep the batch rows `index` [B'], in that order, repeats allowed (beams, expansion)."""
+    def reorder(self, index: Tensor, *, within: bool = False) -> None:
+        """Keep the batch rows `index` [B'], in that order, repeats allowed (beams, expansion).
+
+        within: rows only take the places of copies of the same prompt, B' = B, so that what the
+        encoder gave stays where it is.
+        """
         for state in self.states:
             state.reorder(index, self.length)
+        if within:
+            return
         self.cross = [held and (_picked(held[0], index), _picked(held[1], index))
                       for held in self.cross]
 
