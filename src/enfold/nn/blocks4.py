@@ -69,8 +69,8 @@ def quantize(weight: Tensor, kind: str, block: int = 64) -> tuple[Tensor, Tensor
     packed = torch.empty((flat.numel() + 1) // 2, dtype=torch.uint8, device=flat.device)
     absmax = torch.empty(-(-flat.numel() // block), device=flat.device)
     if not native.quantize(flat, packed, absmax, block, *edges(kind)):
-        for start in range(0, flat.numel(), CHUNK):
-            part = flat[start : start + CHUNK]
+        for start in range(0, flat.numel(), _chunk(flat)):
+            part = flat[start : start + _chunk(flat)]
             own = absmax[start // block :][: -(-len(part) // block)]
             indices = _indices(part, own, kind, block)
             packed[start // 2 :][: len(indices) // 2] = _pack(indices)
@@ -78,6 +78,11 @@ def quantize(weight: Tensor, kind: str, block: int = 64) -> tuple[Tensor, Tensor
         raise InputError("a weight with inf or nan can't be quantized. Do: look for the cause in "
                          "its checkpoint; float16 ends at 65,504")
     return packed, absmax
+
+
+def _chunk(x: Tensor) -> int:
+    """Numbers that torch's operations take at a time: on a GPU many, each starts a kernel."""
+    return CHUNK if x.is_cpu else four.PART
 
 
 def _indices(part: Tensor, absmax: Tensor, kind: str, block: int) -> Tensor:
@@ -124,9 +129,9 @@ def dequantize(packed: Tensor, absmax: Tensor, kind: str, block: int, count: int
     if any(kernels.dequantize(packed, absmax, VALUES[kind], block, start, out)
            for kernels in (native, four)):
         return out
-    table = values(kind, packed.device)
-    for begin in range(start, start + count, CHUNK):
-        size = min(CHUNK, start + count - begin)
+    table, step = values(kind, packed.device), _chunk(packed)
+    for begin in range(start, start + count, step):
+        size = min(step, start + count - begin)
         numbers = table[unpack(packed[begin // 2 : (begin + size + 1) // 2], size).int()]
         scales = absmax[begin // block : -(-(begin + size) // block)]
         whole = F.pad(numbers, (0, -size % block)).view(-1, block) * scales[:, None]
