@@ -106,6 +106,81 @@ void amx_group(const Weight& weight, int64_t row, int64_t rows, const float* x, 
                int(smaller(m - b, int64_t(WIDE))), out);
 }
 
+constexpr int64_t PART = 16;  // steps of TALL rows that are made at a time
+
+// A part of some rows of a weight that is stored in fewer bits, made row by row while tiles
+// multiply another: they leave the rest of the processor idle.
+template <class D, class Source> class Making {
+public:
+    using W = typename D::W;
+    static constexpr int64_t EACH = STEP / int64_t(sizeof(W));  // numbers of a step
+
+    struct Place {
+        int64_t row, rows, first, count;  // numbers of these rows, and how many
+    };
+
+    // Made in `calls` calls of step, at `to`; `then`: what comes after.
+    Making(const Source& source, const Weight& weight, Place place, Place then, W* to,
+           int64_t calls)
+        : source_(source),
+          weight_(weight),
+          place_(place),
+          then_(then),
+          to_(to),
+          some_(int((place.rows + calls - 1) / calls)) {}
+    void step() {
+        for (int i = 0; i < some_ && row_ < place_.rows; i++, row_++, to_ += PART * EACH) {
+            source_(weight_, place_.row + row_, place_.first, place_.count, to_);
+            const int64_t rest = round_up(place_.count, EACH) - place_.count;
+            if (rest) std::memset((void*)(to_ + place_.count), 0, size_t(rest) * sizeof(W));
+            if (row_ < then_.rows) source_.ask(weight_, then_.row + row_, then_.first, then_.count);
+        }
+    }
+
+private:
+    const Source& source_;
+    const Weight& weight_;
+    const Place place_, then_;
+    W* to_;
+    int64_t row_ = 0;
+    const int some_;
+};
+
+// The same for weights that are stored in fewer bits, whose numbers never leave the nearest caches.
+template <class D, class Out, class Source>
+void amx_made(const Source& source, const Weight& weight, int64_t row, int64_t rows, const float* x,
+              int64_t granules, int64_t m, int64_t k, int64_t first, const Out& out) {
+    using Make = Making<D, Source>;
+    using W = typename D::W;
+    static thread_local Scratch parts, results;
+    constexpr int64_t WHOLE = PART * Make::EACH;  // numbers of a row in a part
+    const int64_t blocks = (m + WIDE - 1) / WIDE, apart = round_up(rows, TALL) * WIDE;
+    const int64_t across = (k + WHOLE - 1) / WHOLE, all = (rows + TALL - 1) / TALL * across;
+    auto* sums = results.get<float>(blocks * apart);
+    auto* numbers = parts.get<W>(2 * TALL * WHOLE);
+    const auto place = [&](int64_t n) -> typename Make::Place {
+        const int64_t r = n / across * TALL, i = n % across * WHOLE;
+        return {row + r, n < all ? smaller(rows - r, int64_t{TALL}) : 0, i, smaller(k - i, WHOLE)};
+    };
+    const auto room = [&](int64_t n) { return numbers + n % 2 * TALL * WHOLE; };
+    const Tiles unit;
+    Make(source, weight, place(0), place(1), room(0), 1).step();
+    for (int64_t n = 0; n < all; n++) {
+        const int64_t i = n % across * PART, some = smaller(granules / 16 - i, PART);
+        Make making(source, weight, place(n + 1), place(n + 2), room(n + 1), blocks * some);
+        for (int64_t b = 0; b < blocks; b++) {
+            const bool both = m - b * WIDE > PANEL;
+            const auto run = both ? by_tiles<D, 2, 2, Make> : by_tiles<D, 2, 1, Make>;
+            run((const char*)room(n), PART * STEP, x + b * WIDE * granules + i * 16 * PANEL,
+                granules * PANEL, sums + b * apart + n / across * TALL * WIDE, WIDE, some * 16,
+                i > 0, making, {});
+        }
+    }
+    for (int64_t b = 0; b < blocks; b++)
+        finish(sums + b * apart, int(rows), weight, row, first + b * WIDE,
+               int(smaller(m - b * WIDE, int64_t(WIDE))), out);
+}
+
 }  // namespace enfold
 
 #endif

@@ -23,13 +23,15 @@ struct Scales {
     float offset;
     int64_t group;
 
+    float one(int64_t n) const {
+        if (!indices) return absmax[n];
+        const float product = map[indices[n]] * outer[n / group];
+        return product + offset;
+    }
     // `count` of them from `first`; `room` is used where they have to be computed.
     const float* read(int64_t first, int64_t count, float* room) const {
         if (!indices) return absmax + first;
-        for (int64_t n = 0; n < count; n++) {
-            const float product = map[indices[first + n]] * outer[(first + n) / group];
-            room[n] = product + offset;
-        }
+        for (int64_t n = 0; n < count; n++) room[n] = one(first + n);
         return room;
     }
 };
@@ -97,24 +99,25 @@ void multiply(const T* x, int64_t rows, int64_t inputs, int64_t outputs, const u
 }
 
 #if ENFOLD_BF16
-// Rows of a packed weight as numbers, in memory of the thread that asks.
+// The numbers of a packed weight.
 struct Unpacked {
     const uint8_t* packed;
     int64_t block;
     const Scales& scales;
     const float* values;
 
-    Weight operator()(const Weight& weight, int64_t row, int64_t rows) const {
-        static thread_local Scratch memory, room;
-        const int64_t inputs = weight.stride, blocks = rows * inputs / block;
-        auto* to = memory.get<bf16>(rows * inputs);
-        const float* own =
-            scales.read(row * inputs / block, blocks, room.get<float>(scales.indices ? blocks : 1));
-        const uint8_t* from = packed + row * inputs / 2;
-        for (int64_t b = 0; b < blocks; b++)
-            unpack_block(from + b * block / 2, block, own[b], values, to + b * block);
-        const auto before = uintptr_t(row * inputs) * sizeof(bf16);  // rows keep their numbers
-        return {(const void*)(uintptr_t(to) - before), weight.bias, nullptr, weight.rows, inputs};
+    const bf16* operator()(const Weight& weight, int64_t row, int64_t first, int64_t count,
+                           bf16* room) const {
+        const int64_t begin = row * weight.stride + first, end = begin + count;
+        for (int64_t n = begin, b = begin / block; n < end; b++) {
+            const int64_t some = smaller(end, (b + 1) * block) - n;
+            unpack_block(packed + n / 2, some, scales.one(b), values, room + (n - begin));
+            n += some;
+        }
+        return room;
+    }
+    void ask(const Weight& weight, int64_t row, int64_t first, int64_t count) const {
+        ask_for(packed + (row * weight.stride + first) / 2, count / 2);
     }
 };
 #endif

@@ -34,6 +34,17 @@ inline void copy(Bytes, const int8_t* w, int64_t count, float* to) {
 }
 #endif
 
+// Weights as they lie in memory.
+template <class D> struct Stored {
+    using W = typename D::W;
+    const W* operator()(const Weight& weight, int64_t row, int64_t first, int64_t, W*) const {
+        return static_cast<const W*>(weight.data) + row * weight.stride + first;
+    }
+};
+template <class D, class Source> constexpr bool stored() {
+    return std::is_same<Source, Stored<D>>::value;
+}
+
 // What sums start from: activations that are 128 more than they are make up for it.
 template <class D> float start(D, const typename D::W*, int64_t) { return 0; }
 #if ENFOLD_BF16
@@ -66,24 +77,26 @@ void finish(const float* sums, int rows, const Weight& weight, int64_t row, int6
 // Some rows of one weight, for m rows of activations in panels: a part of a block of activations
 // that fits the nearest cache is multiplied with all of them before the next.  Weights come from a
 // small copy: converted where needed, and without the conflicts of rows 4096 bytes apart.
-template <class D, class Out>
-void group(const Weight& weight, int64_t row, int64_t rows, const float* x, int64_t granules,
-           int64_t m, int64_t k, int64_t first, const Out& out) {
+template <class D, class Out, class Source>
+void group(const Source& source, const Weight& weight, int64_t row, int64_t rows, const float* x,
+           int64_t granules, int64_t m, int64_t k, int64_t first, const Out& out) {
     constexpr int64_t EACH = 4 / sizeof(typename D::X);  // elements in a granule
     static thread_local Scratch copies, results;
     const int64_t blocks = (m + WIDE - 1) / WIDE;
     auto* part = copies.get<float>(rows * PITCH);
     auto* sums = results.get<float>(blocks * rows * WIDE);
-    const auto* w = static_cast<const typename D::W*>(weight.data) + row * weight.stride;
+    typename D::W room[stored<D, Source>() ? 1 : DEEP * EACH];
     for (int64_t r = 0; r < rows; r++) {
-        const F begin = all(start(D(), w + r * weight.stride, k));
+        F begin = zero();
+        if constexpr (stored<D, Source>())
+            begin = all(start(D(), source(weight, row + r, 0, k, room), k));
         for (int64_t b = 0; b < blocks; b++)
             for (int v = 0; v < WIDE; v += LANES) store(sums + (b * rows + r) * WIDE + v, begin);
     }
     for (int64_t i = 0; i < k; i += DEEP * EACH) {
         const int64_t count = smaller(k - i, DEEP * EACH);
         for (int64_t r = 0; r < rows; r++)
-            copy(D(), w + r * weight.stride + i, count, part + r * PITCH);
+            copy(D(), source(weight, row + r, i, count, room), count, part + r * PITCH);
         for (int64_t b = 0; b < blocks; b++)
             multiply<typename D::Form>(part, PITCH * 4, x + b * WIDE * granules + i / EACH * PANEL,
                                        granules * PANEL, sums + b * rows * WIDE, WIDE, rows,

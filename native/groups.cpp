@@ -74,15 +74,6 @@ void few(const Groups& w, const T* x, const Spread& spread, const T* bias, T* y,
     });
 }
 
-template <class T> void decode(const Groups& w, T* to, int64_t first, int64_t rows, int64_t pitch) {
-    static thread_local Scratch memory;
-    auto* wide = memory.get<float>(w.groups + LANES);
-    for (int64_t r = 0; r < rows; r++) {
-        scales_of(w, first + r, wide);
-        numbers(w, first + r, wide, to + r * pitch);
-    }
-}
-
 // Few rows by numbers in fp32, a row of the weight at a time.
 template <class T>
 void few_wide(const Groups& w, const T* x, const T* bias, T* y, int64_t rows, int threads) {
@@ -97,7 +88,7 @@ void few_wide(const Groups& w, const T* x, const T* bias, T* y, int64_t rows, in
         float* row = memory.get<float>(pitch);
         std::memset(row, 0, size_t(pitch) * 4);
         for (int64_t o = begin; o < end; o++) {
-            decode(w, row, o, 1, pitch);
+            numbers(w, o, 0, w.inputs, row);
             for (int64_t m = 0; m < rows; m++) {
                 F sums[2] = {zero(), zero()};
                 for (int64_t i = 0; i < pitch; i += LANES)
@@ -110,16 +101,15 @@ void few_wide(const Groups& w, const T* x, const T* bias, T* y, int64_t rows, in
     });
 }
 
-// Rows of a weight in groups as numbers, in memory of the thread that asks.
+// The numbers of a weight in groups.
 template <class T> struct Decoded {
     const Groups& w;
-    Weight operator()(const Weight& weight, int64_t row, int64_t rows) const {
-        static thread_local Scratch memory;
-        T* to = memory.get<T>(rows * weight.stride);
-        decode(w, to, row, rows, weight.stride);
-        const auto before = uintptr_t(row * weight.stride) * sizeof(T);  // rows keep their numbers
-        return {(const void*)(uintptr_t(to) - before), weight.bias, nullptr, weight.rows,
-                weight.stride};
+    const T* operator()(const Weight&, int64_t row, int64_t first, int64_t count, T* room) const {
+        numbers(w, row, first, count, room);
+        return room;
+    }
+    void ask(const Weight&, int64_t row, int64_t first, int64_t count) const {
+        ask_for(w.q + row * w.row + first * w.bits / 8, count * w.bits / 8);
     }
 };
 
@@ -155,9 +145,11 @@ GROUPS_LINEAR(enfold_groups_f16, f16)
 ENFOLD void enfold_groups_decode(const Groups* w, void* to, int kind, int threads) {
     const int64_t grain = 16384 / (w->inputs + 1) + 1;
     parallel(w->outputs, grain, threads, [&](int64_t begin, int64_t end) {
-        const int64_t at = begin * w->inputs;
-        if (kind == 0) decode(*w, static_cast<float*>(to) + at, begin, end - begin, w->inputs);
-        else if (kind == 1) decode(*w, static_cast<bf16*>(to) + at, begin, end - begin, w->inputs);
-        else decode(*w, static_cast<f16*>(to) + at, begin, end - begin, w->inputs);
+        const auto rows = [&](auto* y) {
+            for (int64_t o = begin; o < end; o++) numbers(*w, o, 0, w->inputs, y + o * w->inputs);
+        };
+        if (kind == 0) rows(static_cast<float*>(to));
+        else if (kind == 1) rows(static_cast<bf16*>(to));
+        else rows(static_cast<f16*>(to));
     });
 }

@@ -21,7 +21,9 @@ struct Groups {  // mirrored by `Groups` in src/enfold/nn/native/groups.py
     int64_t outputs, inputs, groups, row;
     int32_t bits, kind, form;  // form of 8 bits: a `Form`
 
-    int64_t size() const { return inputs / groups; }
+    // divisions of 32 bits: parts of rows ask for these as often as tiles step
+    int64_t size() const { return uint32_t(inputs) / uint32_t(groups); }
+    int64_t group(int64_t input) const { return uint32_t(input) / uint32_t(size()); }
     bool floats() const { return form >= E4M3; }
     float middle() const { return floats() ? 0 : float(1 << (bits - 1)); }
 };
@@ -32,6 +34,12 @@ template <class T> void widen_all(const T* x, int64_t count, float* to) {
     for (; i < count; i++) to[i] = to_float(x[i]);
 }
 
+inline float scale_of(const Groups& w, int64_t at) {
+    if (w.kind == 0) return static_cast<const float*>(w.scales)[at];
+    if (w.kind == 1) return to_float(static_cast<const bf16*>(w.scales)[at]);
+    return to_float(static_cast<const f16*>(w.scales)[at]);
+}
+
 // The scales of a row as fp32.
 inline void scales_of(const Groups& w, int64_t row, float* to) {
     const int64_t at = row * w.groups;
@@ -40,30 +48,26 @@ inline void scales_of(const Groups& w, int64_t row, float* to) {
     else widen_all(static_cast<const f16*>(w.scales) + at, w.groups, to);
 }
 
-// Sixteen numbers of four bits as bf16, picked by a table; returns how many inputs are done.
-inline int64_t by_table(const uint8_t* q, int64_t from, int64_t to, float zero, float scale,
-                        bf16* y) {
-    int64_t i = from;
+// `count` numbers of four bits as bf16, picked by a table of sixteen; returns how many are done.
+inline int64_t by_table(const uint8_t* q, int64_t count, float zero, float scale, bf16* y) {
+    int64_t i = 0;
 #if ENFOLD_BF16
-    if (from % 2 || to - from < 32) return i;
+    if (count < 32) return i;
     const __m512i place = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512 numbers = _mm512_mul_ps(
         _mm512_sub_ps(_mm512_cvtepi32_ps(place), _mm512_set1_ps(zero)), _mm512_set1_ps(scale));
     const __m512i table = _mm512_broadcast_i64x4((__m256i)_mm512_cvtneps_pbh(numbers));
-    for (; i + 32 <= to; i += 32) {
-        __m512i b = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)(q + i / 2)));
-        b = _mm512_and_si512(_mm512_or_si512(b, _mm512_slli_epi32(b, 12)),
-                             _mm512_set1_epi32(0x000f000f));
-        _mm512_storeu_si512(y + i, _mm512_permutexvar_epi16(b, table));
+    for (; i + 32 <= count; i += 32) {  // five bits of a place count, and the table is there twice
+        const __m512i b = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)(q + i / 2)));
+        const __m512i places = _mm512_or_si512(b, _mm512_slli_epi32(b, 12));
+        _mm512_storeu_si512(y + i, _mm512_permutexvar_epi16(places, table));
     }
 #else
-    (void)q, (void)to, (void)zero, (void)scale, (void)y;
+    (void)q, (void)count, (void)zero, (void)scale, (void)y;
 #endif
     return i;
 }
-template <class T> int64_t by_table(const uint8_t*, int64_t from, int64_t, float, float, T*) {
-    return from;
-}
+template <class T> int64_t by_table(const uint8_t*, int64_t, float, float, T*) { return 0; }
 
 // A byte as a number: signed ones as unsigned with the middle at 128.
 inline float byte(uint8_t q, int form) {
@@ -93,25 +97,24 @@ inline F bytes(const uint8_t* q, int form) {
 }
 #endif
 
-// The numbers of a row.  scales: those of the row.
-template <class T> void numbers(const Groups& w, int64_t row, const float* scales, T* to) {
+// `count` numbers of a row from `first` on, which is even.
+template <class T>
+void numbers(const Groups& w, int64_t row, int64_t first, int64_t count, T* to) {
     const uint8_t* q = w.q + row * w.row;
-    const int64_t size = w.size();
-    for (int64_t g = 0; g < w.groups; g++) {
-        const float scale = scales[g];
-        const float zero = w.zeros ? float(w.zeros[row * w.groups + g]) : w.middle();
-        int64_t i = g * size;
-        const int64_t last = i + size;
+    const int64_t size = w.size(), end = first + count;
+    for (int64_t i = first, g = w.group(first); i < end; g++) {
+        const int64_t last = smaller((g + 1) * size, end), at = row * w.groups + g;
+        const float scale = scale_of(w, at), zero = w.zeros ? float(w.zeros[at]) : w.middle();
         if (w.bits == 4) {
-            i = by_table(q, i, last, zero, scale, to);
+            i += by_table(q + i / 2, last - i, zero, scale, to + (i - first));
         } else {
             for (; i + LANES <= last; i += LANES)
-                store(to + i, (bytes(q + i, w.form) - zero) * scale);
+                store(to + (i - first), (bytes(q + i, w.form) - zero) * scale);
         }
         for (; i < last; i++) {
             const float value =
                 w.bits == 8 ? byte(q[i], w.form) : float((q[i / 2] >> (4 * (i & 1))) & 15);
-            from_float(to + i, (value - zero) * scale);
+            from_float(to + (i - first), (value - zero) * scale);
         }
     }
 }
