@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from enfold.train.trainer import Trainer
+from enfold.train.trainer.precision import clip, norm_of
 from tests.families.pairs import fresh
 from tests.train.trainer.runs import curve, ours, rows
 from tests.train.trainer.test_accumulation import Plain
@@ -91,3 +92,17 @@ def test_a_loss_that_is_not_a_number_names_the_module(tmp_path: Path) -> None:
 def test_what_else_is_not_a_number(where: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=said):
         ours(Broken(where), tmp_path, rows("tokens"), max_steps=5).train()
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.5, 1.0, 1.0000005, 1.1, 100.0])
+def test_gradients_are_clipped_as_torch_does(limit) -> None:
+    found = []
+    for ours in (True, False):
+        model = torch.nn.Linear(4, 4, bias=False)
+        model.weight.grad = torch.full((4, 4), 0.25)  # of norm 1
+        if ours:
+            clip(model, limit, norm_of(model))
+        elif limit:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+        found.append(model.weight.grad)
+    assert torch.equal(*found)

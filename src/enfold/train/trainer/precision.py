@@ -84,6 +84,9 @@ def norm_of(model: nn.Module) -> Tensor:
 
 
 def clip(model: nn.Module, limit: float, norm: Tensor) -> None:
-    """Scale gradients of this norm down to a norm of `limit`; 0 leaves them."""
-    if limit > 0:
+    """Scale gradients of this norm down to a norm of `limit`; 0 leaves them.
+
+    On a CPU, where the factor can be looked at, they are not multiplied by 1.
+    """
+    if limit > 0 and (norm.device.type != "cpu" or not limit / (norm + 1e-6) >= 1):
         nn.utils.clip_grads_with_norm_(model.parameters(), limit, norm)
