@@ -12,6 +12,7 @@ import pytest
 
 import enfold.data.dataset as ours
 from enfold.data import features as our_features
+from enfold.data.plan.chunk import Chunk
 from enfold.errors import FunctionError
 
 theirs = pytest.importorskip("datasets")
@@ -200,6 +201,24 @@ def test_filter_by_an_expression(expression, base):
     ds = BASES[base](ours.Dataset.from_dict(table()))
     expected = ds.with_format("arrow")[:].filter(expression)
     assert ds.filter(expression).to_list() == expected.to_pylist()
+
+
+@pytest.mark.parametrize(("expression", "read"), [
+    (pc.field("n") > 100, ["n"]), (pc.field("s", "x") == 1, ["s"]),
+    (pc.field("n").isin([1]) | pc.field("text").is_null(), ["text", "n"]),
+    (pc.scalar(True), ["text"])])
+def test_an_expression_reads_the_columns_that_it_names(monkeypatch, expression, read):
+    seen = []
+    table = Chunk.table
+
+    def noted(chunk, names=None):
+        seen.append(names)
+        return table(chunk, names)
+
+    monkeypatch.setattr(Chunk, "table", noted)
+    ds = ours.Dataset.from_dict({"text": ["a", None], "n": [1, 200], "s": [{"x": 1}, {"x": 2}]})
+    len(ds.shuffle(seed=1).filter(expression))
+    assert seen[0] == read
 
 
 WRONG = {

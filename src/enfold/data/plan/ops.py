@@ -89,20 +89,35 @@ class ExpressionOp:
 
     def __init__(self, expression: Any) -> None:
         self.expression = expression
+        self._named: list[str] | None = None
 
     def apply(self, chunk: Chunk, start: int) -> Result:
         """The rows for which the expression is true."""
+        if self._named is None:
+            self._named = self._columns(chunk.features.arrow_schema)
+        found = self._masks(chunk.table(self._named)).column("mask")
+        return kept(chunk, found.fill_null(False).to_numpy())
+
+    def _masks(self, table: pa.Table) -> pa.Table:
         from pyarrow import dataset
 
-        source = dataset.dataset(chunk.table())
-        found = source.to_table(columns={"mask": self.expression}).column("mask")
-        return kept(chunk, found.fill_null(False).to_numpy())
+        return dataset.dataset(table).to_table(columns={"mask": self.expression})
+
+    def _columns(self, schema: pa.Schema) -> list[str]:
+        """The columns that it names, which pyarrow tells by an error where they are missing."""
+        nothing, named = schema.empty_table(), []
+        for name in schema.names:
+            try:
+                self._masks(nothing.drop_columns([name]))
+            except pa.ArrowInvalid:
+                named.append(name)
+        return named or schema.names[:1]  # one that tells how many rows there are
 
 
 class ColumnsOp:
     """Columns picked, renamed, cast.  columns: new name -> (name in the input, feature or None)."""
 
-    drop_last, size = False, 1 << 16
+    drop_last, size = False, 1 << 12  # of pictures more would not fit into memory
 
     def __init__(self, columns: Mapping[str, tuple[str, Any]], features: Features) -> None:
         self.columns, self.features = columns, features
