@@ -97,10 +97,10 @@ def test_what_else_is_not_a_number(where: str, said: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("limit", [0.0, 0.5, 1.0, 1.0000005, 1.1, 100.0])
 def test_gradients_are_clipped_as_torch_does(limit) -> None:
     found = []
-    for ours in (True, False):
+    for own in (True, False):
         model = torch.nn.Linear(4, 4, bias=False)
         model.weight.grad = torch.full((4, 4), 0.25)  # of norm 1
-        if ours:
+        if own:
             clip(model, limit, norm_of(model))
         elif limit:
             torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
