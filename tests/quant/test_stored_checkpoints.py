@@ -145,6 +145,29 @@ def test_int8_products_stay_near(inputs, llama, tmp_path):
     assert all(torch.equal(after[key], tensor) for key, tensor in before.items() if "_proj" in key)
 
 
+def test_four_bits_in_bytes_beside_int8_inputs(llama, tmp_path):
+    """As compressed-tensors stores W4A8: numbers of 4 bits, a byte each."""
+    def convert(name, weight):
+        groups = weight.float().view(len(weight), -1, 32)
+        scale = (groups.abs().amax(-1, keepdim=True) / 7.5).half().float()
+        numbers = (groups / scale).round().clamp(-8, 7)
+        return {"weight": numbers.view_as(weight).to(torch.int8), "weight_scale":
+                scale[..., 0].half()}, (numbers * scale).view_as(weight)
+
+    config, _ = compressed("int-quantized", GROUP | {"symmetric": True}, TOKEN)
+    plain = save_quantized(llama, tmp_path / "stored", config, convert)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "stored", dtype=torch.float32)
+    expected = plain_logits(llama, plain, IDS)
+    with torch.no_grad():
+        assert 0 < (model(IDS).logits - expected).norm() < 0.05 * expected.norm()
+    model.save_pretrained(tmp_path / "again")
+    before = load_file(tmp_path / "stored" / "model.safetensors")
+    after = load_file(tmp_path / "again" / "model.safetensors")
+    assert all(torch.equal(after[key], tensor) for key, tensor in before.items() if "_proj" in key)
+    saved = json.loads((tmp_path / "again" / "config.json").read_text())["quantization_config"]
+    assert saved["config_groups"]["group_0"]["input_activations"]["num_bits"] == 8
+
+
 def test_gradients_are_those_of_the_dequantized_weight(llama, tmp_path):
     save_quantized(llama, tmp_path / "stored", *gptq(ordered=True))
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "stored", dtype=torch.float32)

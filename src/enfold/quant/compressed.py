@@ -90,9 +90,18 @@ class CompressedTensorsConfig(NotedConfig):
         return values
 
     def saved(self, plain: list[str]) -> dict[str, Any]:
-        """As config.json has it; the layers left as they are are to be ignored."""
+        """As config.json has it; the layers left as they are are to be ignored.
+
+        Other libraries find packed integers only where inputs stay as they are, so nothing is said
+        of the inputs of what was packed here; with us they become int8 either way.
+        """
         more = [name for name in plain if self.group(name) is not None]
-        return {**self.to_dict(), "ignore": [*self.ignore, *more]}
+        values = {**self.to_dict(), "ignore": [*self.ignore, *more]}
+        for group, said in zip(self.config_groups.values(), values["config_groups"].values(),
+                               strict=True):
+            if not self.stored and group.layout(self.format) == "pack-quantized":
+                said["input_activations"] = None
+        return values
 
     def _has_usual(self) -> bool:
         return False
@@ -132,7 +141,8 @@ class CompressedTensors:
         weights, layout = group.weights, group.layout(self.config.format)
         if layout == "pack-quantized" and weights.type == "int":
             return PackedLinear(linear, _scheme(weights, held), path)
-        if layout not in WHOLE or weights.num_bits != 8:
+        fewer = weights.type == "int" and weights.num_bits < 8 and self.config.stored
+        if layout not in WHOLE or (weights.num_bits != 8 and not fewer):
             raise NotImplementedError(
                 f"{path}: compressed-tensors' format {layout!r} with {weights.num_bits} bits of "
                 f"type {weights.type!r} is not built, expected pack-quantized integers, or 8 bits "
