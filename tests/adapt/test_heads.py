@@ -51,6 +51,22 @@ def test_tasks_both_ways(kind, suffix, task, targets, tmp_path):
     same_outputs(again(**inputs), theirs(**inputs))
 
 
+@pytest.mark.parametrize(("kind", "suffix", "task", "targets"), TASKS)
+def test_all_biases_with_a_head_both_ways(kind, suffix, task, targets, tmp_path):
+    """peft's file has the bias of the head twice, once as modules_to_save.bias."""
+    pair = fresh(kind, suffix)
+    theirs = peft.get_peft_model(pair.theirs, peft.LoraConfig(task_type=task, bias="all",
+                                                              target_modules=targets))
+    shake(theirs)
+    theirs.eval().save_pretrained(tmp_path / "theirs")
+    ours = adapt.PeftModel.from_pretrained(pair.ours, tmp_path / "theirs")
+    inputs = pair.inputs()
+    same_outputs(ours(**inputs), theirs(**inputs))
+    ours.save_pretrained(tmp_path / "ours")
+    again = peft.PeftModel.from_pretrained(fresh(kind, suffix).theirs, tmp_path / "ours").eval()
+    same_outputs(again(**inputs), theirs(**inputs))
+
+
 @pytest.mark.parametrize("writer", ["theirs", "ours"])
 @pytest.mark.parametrize(("kind", "suffix", "task", "targets"), TASKS)
 def test_auto_classes_of_an_adapters_folder(kind, suffix, task, targets, writer, tmp_path, caplog):

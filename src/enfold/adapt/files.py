@@ -8,7 +8,7 @@ its tensors has a place, each tensor of the adapter is in it, the shapes agree.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ def load_state(adapters: Adapters, name: str, tensors: Mapping[str, Tensor], sou
     own = {id(tensor) for other in adapters.configs for _, _, tensor in _own(adapters, other)}
     base = {f"{PREFIX}{path}": tensor for path, tensor in adapters.model.state_dict(
         keep_vars=True).items() if id(tensor) not in own}
-    given = {_renamed(key, places): tensor for key, tensor in tensors.items()}
+    given = {_renamed(key, places): tensor for key, tensor in tensors.items()
+             if ".original_module." not in key or key in base}  # what the adapter's copy replaces
     missing = [key for key in places if key not in given]
     unexpected = [key for key in given if key not in places and key not in base]
     if missing or unexpected:
@@ -149,11 +150,15 @@ def _tables(adapters: Adapters) -> dict[str, Tensor]:
             if id(tensor) in wanted}
 
 
-def _renamed(key: str, places: Iterable[str]) -> str:
-    """The name of today for one that older releases of peft wrote."""
+def _renamed(key: str, places: Collection[str]) -> str:
+    """The name of a tensor that peft writes under another: older releases did for magnitudes, and
+    with bias="all" the biases of a layer in modules_to_save stand in a file twice."""
     if key.endswith(".lora_magnitude_vector.weight"):
         return key.removesuffix(".weight")
-    return key
+    layer, kept, leaf = key.partition(".modules_to_save.")
+    if kept and f"{layer}.{leaf}" not in places:
+        leaf = leaf.partition(".")[2]  # the adapter's name, as it was when it was saved
+    return f"{layer}.{leaf}" if kept else key
 
 
 def _mismatch(source: str, missing: list[str], unexpected: list[str], places: Mapping[str, Tensor],
