@@ -119,6 +119,18 @@ def test_a_chat_goes_on_with_its_cache(monkeypatch) -> None:
     assert seen.captures == 2
 
 
+@torch.no_grad()
+def test_what_is_not_written_yet_counts_for_nothing() -> None:
+    model = fresh("llama", "ForCausalLM", "base").ours
+    cache = model.new_cache(3, STEP)
+    model(PROMPT, past_key_values=cache)
+    for state in cache.states:
+        state.key[:, :, 7:], state.value[:, :, 7:] = torch.nan, torch.nan
+    plain = model.stepper(cache, STEP)
+    step = FixedStepper(plain.body, plain.head, cache, STEP)
+    assert step(PROMPT[:, :1]).isfinite().all() and step.capacity == STEP
+
+
 def test_on_a_cpu_steps_stay_as_they_are() -> None:
     model = fresh("llama", "ForCausalLM", "base").ours
     cache = model.new_cache()
