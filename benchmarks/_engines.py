@@ -26,6 +26,8 @@ NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dty
 BITSANDBYTES: dict[str, dict[str, Any]] = {"nf4": NF4, "int8": {"load_in_8bit": True}}
 TORCHAO: dict[str, dict[str, Any]] = {
     "int8": {"quant_type": "int8_dynamic_activation_int8_weight"},
+    "int8-head": {"quant_type": "int8_dynamic_activation_int8_weight",
+                  "modules_to_not_convert": []},
     "int4": {"quant_type": "int4_weight_only", "group_size": 128},
     "int4-tiny": {"quant_type": "int4_weight_only", "group_size": 16}}
 GGUF = {"bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
@@ -74,7 +76,9 @@ class LlamaCpp:
 
 
 def enfold_writer(model: str, weights: str) -> Streamed:
-    """enfold on weights in "bf16", "int8", "int4", "nf4", or in one of llama.cpp's ("q4_0")."""
+    """enfold on weights in "bf16", "int8" ("int8-head": the output head too), "int4", "nf4", or in
+    one of llama.cpp's ("q4_0").
+    """
     import enfold
     from enfold.quant.gguf import GGUFQuantizationConfig
 

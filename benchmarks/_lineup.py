@@ -44,6 +44,8 @@ def writers_of(name: str, weights: str, quick: bool) -> Makers:
     found: Makers = {"enfold": partial(_engines.enfold_writer, name, weights)}
     if weights == "bf16":
         found["transformers"] = partial(_engines.their_writer, name, weights)
+    if weights == "int8":
+        found["enfold int8 head"] = partial(_engines.enfold_writer, name, "int8-head")
     if quick:
         return found
     if weights in _engines.BITSANDBYTES:

@@ -7,7 +7,8 @@ BERT-base on 8 texts of 128 tokens.  Every engine that is installed runs in turn
 one that fails is named with its reason.  Files of other engines are made by the first run (minutes,
 several GB) and kept.  int4 is groups of 128 with zeros (enfold, OpenVINO) and Q4_0, groups of 32
 (llama.cpp, and enfold on the same file); heads are bf16 in enfold and bitsandbytes, in 8 bits in
-the others' files, so enfold runs on those of llama.cpp ("enfold gguf") too.
+the others' files, so enfold runs with such a head ("enfold int8 head") and on the files of
+llama.cpp ("enfold gguf") too.
 The roof of decoding is the bytes that a token reads (weights, and keys and values of the context)
 over the speed of a plain read, the roof of prompts and encoders their products over the speed of
 one large product, both measured in the same run.  tok/s, or ms for encoders; "% of roof" is of the

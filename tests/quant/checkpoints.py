@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def save_llama(folder: Path) -> Path:
+def save_llama(folder: Path, tied: bool = False) -> Path:
     """A random Llama of width 64 in fp16."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     config = LlamaConfig(vocab_size=96, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
                          num_attention_heads=4, num_key_value_heads=2, eos_token_id=0,
-                         pad_token_id=0, bos_token_id=0, tie_word_embeddings=False,
+                         pad_token_id=0, bos_token_id=0, tie_word_embeddings=tied,
                          initializer_range=0.2)
     LlamaForCausalLM(config).half().save_pretrained(folder)
     return folder

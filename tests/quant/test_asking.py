@@ -7,6 +7,7 @@ import torch
 
 from enfold import AutoModelForCausalLM, LoraConfig, get_peft_model
 from enfold.errors import ArgumentError, ConfigError
+from enfold.nn.quantized import QuantizedLinear
 from enfold.quant.compressed import CompressedTensorsConfig
 from enfold.quant.config import BitsAndBytesConfig
 from enfold.quant.fine_fp8 import FineGrainedFP8Config
@@ -75,3 +76,36 @@ def test_inputs_with_scales_that_nobody_measured(llama):
                                           r"beforehand .*FP8_DYNAMIC"):
         AutoModelForCausalLM.from_pretrained(
             llama, quantization_config=CompressedTensorsConfig({"FP8": ["Linear"]}))
+
+
+HEADS = [BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=[]),
+         BitsAndBytesConfig(load_in_4bit=True, llm_int8_skip_modules=[]),
+         TorchAoConfig("int8_dynamic_activation_int8_weight", modules_to_not_convert=[]),
+         TorchAoConfig("int4_weight_only", group_size=16, modules_to_not_convert=[]),
+         FineGrainedFP8Config(modules_to_not_convert=[], weight_block_size=(16, 16))]
+
+
+@pytest.mark.parametrize("config", HEADS)
+def test_nothing_is_left_out(config, llama, tmp_path):
+    """An empty list of exceptions has the head quantized too, saved, and read back."""
+    usual = AutoModelForCausalLM.from_pretrained(llama)
+    model = AutoModelForCausalLM.from_pretrained(llama, quantization_config=config)
+    assert isinstance(model.get_output_embeddings(), QuantizedLinear)
+    assert not isinstance(model.get_input_embeddings(), QuantizedLinear)
+    ids = torch.arange(10)[None]
+    head, plain = model.get_output_embeddings().dequantize(), usual.get_output_embeddings().weight
+    assert 0 < (head - plain).norm() < 0.2 * plain.norm()
+    found = model(ids).logits
+    model.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert isinstance(again.get_output_embeddings(), QuantizedLinear)
+    assert torch.equal(again(ids).logits, found)
+    assert torch.equal(again.generate(ids, max_new_tokens=4, do_sample=False),
+                       model.generate(ids, max_new_tokens=4, do_sample=False))
+
+
+@pytest.mark.parametrize("config", HEADS)
+def test_a_tied_head_is_the_embedding(config, tmp_path):
+    tied = save_llama(tmp_path, tied=True)
+    with pytest.raises(ConfigError, match="'lm_head' is tied to the embedding.*'lm_head' into"):
+        AutoModelForCausalLM.from_pretrained(tied, quantization_config=config)

@@ -43,6 +43,7 @@ class QuantizationConfig:
     READING: ClassVar[tuple[str, ...]] = ()  # what a caller may choose for a stored model
     asked: set[str]  # what is not the default
     stored: bool = False  # whether it is that of a checkpoint which is quantized already
+    heads: bool = False  # whether output heads are quantized too
 
     def __init__(self, **values: Any) -> None:
         unknown = [name for name in values if name not in self.DEFAULTS]
@@ -144,8 +145,9 @@ class BitsAndBytesConfig(QuantizationConfig):
     products, float32 by default.  bnb_4bit_quant_storage: the type of the packed tensor in files.
     llm_int8_threshold: inputs at least this large are multiplied in full, 0 for none.
     llm_int8_skip_modules: layers left as they are, by name, end of a name or regular expression;
-    by default the output head.  llm_int8_enable_fp32_cpu_offload: has no effect, the layers that a
-    device_map puts on the CPU or disk are quantized and run there with or without it.
+    by default the output head, which an empty list quantizes too.
+    llm_int8_enable_fp32_cpu_offload: has no effect, the layers that a device_map puts on the CPU
+    or disk are quantized and run there with or without it.
     """
 
     quant_method = QuantizationMethod.BITS_AND_BYTES
@@ -189,6 +191,7 @@ class BitsAndBytesConfig(QuantizationConfig):
             raise NotImplementedError(f"{title}: llm_int8_has_fp16_weight=True keeps a second copy "
                                       "of each weight and is not built. Do: leave it out; adapters "
                                       "train on 8-bit layers as they are")
+        self.heads = self.llm_int8_skip_modules == []
         self.bnb_4bit_compute_dtype = _type(self, "bnb_4bit_compute_dtype", "float32", COMPUTE)
         self.bnb_4bit_quant_storage = _type(self, "bnb_4bit_quant_storage", "uint8", STORAGE)
 

@@ -20,7 +20,8 @@ class FineGrainedFP8Config(NotedConfig):
     """float8 weights in blocks.
 
     weight_block_size: (outputs, inputs) of a block, None for one scale a tensor.
-    modules_to_not_convert: names of layers that stay plain, by default the output head.
+    modules_to_not_convert: names of layers that stay plain, by default the output head, which an
+    empty list quantizes too.
     activation_scheme: "dynamic"; products run on dequantized weights here, so that inputs are not
     rounded.
     """
@@ -55,6 +56,7 @@ class FineGrainedFP8Config(NotedConfig):
             raise ConfigError("FineGrainedFP8Config: activation_scheme is "
                               f"{self.activation_scheme!r}, "  # type: ignore[attr-defined]
                               "expected 'dynamic' or 'static'")
+        self.heads = self.modules_to_not_convert == []
         size = self.weight_block_size
         if size is not None:
             if not isinstance(size, tuple | list) or len(size) != 2 or min(size) < 1:

@@ -31,7 +31,7 @@ class TorchAoConfig(QuantizationConfig):
     "int8_dynamic_activation_int8_weight", "int8_dynamic_activation_int4_weight" (group_size=32),
     "float8_weight_only", "float8_dynamic_activation_float8_weight" (inputs are not rounded), or a
     configuration object of torchao's of one of these kinds.  modules_to_not_convert: names of
-    layers that stay plain, by default the output head.
+    layers that stay plain, by default the output head, which an empty list quantizes too.
 
     The model is saved in compressed-tensors' format, which transformers and vLLM read.
     """
@@ -94,7 +94,9 @@ class TorchAoConfig(QuantizationConfig):
         skip = [rf"re:(?:.*\.)?{re.escape(name)}(?:\..*)?$"
                 for name in self.modules_to_not_convert or ()]
         group = Group(("Linear",), weights, inputs)
-        return CompressedTensorsConfig({"group_0": group}, ignore=skip)
+        found = CompressedTensorsConfig({"group_0": group}, ignore=skip)
+        found.heads = self.modules_to_not_convert == []
+        return found
 
 
 def _of_object(given: Any, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:

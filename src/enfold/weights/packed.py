@@ -122,12 +122,16 @@ def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
            theirs: Callable[[str], str], exact: tuple[str, ...] = ()) -> None:
     """Replace linear layers by what the method makes of them; raises if that is none.
 
-    Heads, and layers whose names end in one of `exact`, stay as they are unless the checkpoint has
-    them quantized.
+    Heads that the configuration doesn't ask for, and layers whose names end in one of `exact`,
+    stay as they are unless the checkpoint has them quantized.
     """
     found = list(linears(root))
+    heads = method.config.heads and not method.config.stored
     for path, linear in found:
-        plain = path.startswith("head.") or theirs(path).endswith(exact)
+        head = path.startswith("head.")
+        if head and heads and _shared(root, linear):
+            raise _tied(method.config, theirs(path))
+        plain = (head and not heads) or theirs(path).endswith(exact)
         if plain and not set(held.get(path, ())) - {"weight", "bias"}:
             continue
         layer = method.layer(theirs(path), linear, held.get(path, ()))
@@ -136,6 +140,18 @@ def put_in(root: nn.Module, method: Method, held: Mapping[str, Collection[str]],
             setattr(nn.Module.get_submodule(root, parent), leaf, layer)
     if not packed(root):
         raise _nothing(root, method.config, [theirs(path) for path, _ in found])
+
+
+def _shared(root: nn.Module, linear: nn.Linear) -> bool:
+    """Whether another module has this layer's weight too: the embedding that it is tied to."""
+    return sum(module._parameters.get("weight") is linear.weight for module in root.modules()) > 1
+
+
+def _tied(config: Any, name: str) -> ConfigError:
+    """A head that can't be stored otherwise than the embedding."""
+    return ConfigError(f"{type(config).__name__} has an empty list of layers to leave as they are, "
+                       f"but {name!r} is tied to the embedding, which stays plain. Do: put "
+                       f"{name!r} into that list")
 
 
 def _nothing(root: nn.Module, config: Any, names: list[str]) -> ConfigError:
