@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from enfold.cli import main
 from enfold.errors import DependencyError, InputError
 from enfold.train.ray import RunFailed, launch
 from tests.families.pairs import checkpoint
@@ -125,7 +126,7 @@ def test_trains_as_one_process_does(cluster: None, tmp_path: Path) -> None:
 
 
 def test_places_and_processes(cluster: None, script: Path) -> None:
-    launch(script, ["--lr", "3e-5"], nproc_per_node=2)
+    assert main(["launch", "--ray", "-n", "2", str(script), "--lr", "3e-5"]) == 0
     assert [(script.parent / f"{rank}-0.txt").read_text() for rank in range(2)] == [
         "2 ['--lr', '3e-5'] 1"] * 2
 
