@@ -43,7 +43,7 @@ inline void split(F low, F high, F* out) {
 // is what stands DEEP / 2 apart, so that vectors need no sorting.
 inline void pairs_of(const Side& x, int64_t row, int64_t depth, int count, F (&to)[PIECES][LANES]) {
     constexpr int APART = DEEP / 2;
-    const int rows = int(smaller(x.rows - row, int64_t(LANES)));
+    const int rows = int(larger(smaller(x.rows - row, int64_t(LANES)), int64_t(0)));
     const float* from = x.at + row * x.row + depth * x.step;
     for (int i = 0; i < LANES; i++) {
         F low = {}, high = {}, part[PIECES];

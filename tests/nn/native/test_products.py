@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -49,6 +53,22 @@ def test_no_farther_than_torch(size) -> None:
     a, b = torch.randn(m, k), torch.randn(k, n)
     exact = a.double() @ b.double()
     assert far(products.matmul(a, b), exact) < 1.3 * far(a @ b, exact)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect as Linux has it")
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("rows", [1, 15, 17, 49])
+def test_nothing_is_read_behind_a_matrix(rows, turned) -> None:
+    count, page = rows * 33, mmap.PAGESIZE
+    held = mmap.mmap(-1, 3 * page)
+    x = torch.frombuffer(held, dtype=torch.float32, offset=2 * page - 4 * count, count=count)
+    x.copy_(torch.randn(count))
+    libc, end = ctypes.CDLL(None), x.data_ptr() + 4 * count
+    assert libc.mprotect(ctypes.c_void_p(end), page, 0) == 0  # reading there ends the process
+    a = x.view(33, rows).t() if turned else x.view(rows, 33)
+    b = torch.randn(33, 40)
+    assert far(products.matmul(a, b), a.double() @ b.double()) < 1e-6
+    assert libc.mprotect(ctypes.c_void_p(end), page, 3) == 0
 
 
 def test_each_number_keeps_its_24_bits() -> None:
