@@ -319,12 +319,13 @@ for _ in range(5):
 
 
 def test_a_fork_of_this_process_leaves_the_workers_alone(go) -> None:
-    pids = set(go(lambda x: (time.sleep(0.1), os.getpid())[1], range(4)))
+    go(lambda x: (time.sleep(0.1), os.getpid())[1], range(4))
+    pids = {worker.process.pid for worker in pool.idle}  # a late one may have got no task
     child = os.fork()
     if child == 0:
         os._exit(len(pool.idle))
     assert os.waitpid(child, 0)[1] == 0
-    assert set(go(lambda x: (time.sleep(0.1), os.getpid())[1], range(4))) == pids
+    assert set(go(lambda x: (time.sleep(0.1), os.getpid())[1], range(4))) <= pids
 
 
 def test_a_worker_ends_after_some_idle_seconds(go, monkeypatch: pytest.MonkeyPatch) -> None:
