@@ -11,11 +11,13 @@ import pytest
 import torch
 import transformers
 
+import enfold
 from enfold.files import open_checkpoint
 from enfold.train.checkpoint import get_last_checkpoint
 from enfold.train.trainer import Trainer
 from tests.families.pairs import fresh
-from tests.train.trainer.runs import curve, ours, rows
+from tests.families.tiny import TINY
+from tests.train.trainer.runs import curve, ours, rows, theirs
 
 SAVING = {"save_strategy": "steps", "save_steps": 3, "max_steps": 9, "learning_rate": 1e-2,
           "per_device_train_batch_size": 4}
@@ -53,6 +55,30 @@ def test_saved_in_the_background_is_what_is_saved_at_once(tmp_path: Path) -> Non
                        for name, value in state.items())
     again = train(tmp_path / "later", Later, tmp_path / "later" / "checkpoint-6")
     assert curve(again) == curve(now)
+
+
+def test_layers_that_go_by_tiles_follow_transformers_and_resume(tmp_path: Path) -> None:
+    sizes = {**TINY["llama"].config(), "hidden_size": 256, "intermediate_size": 384}
+    torch.manual_seed(0)
+    start = enfold.AutoModelForCausalLM.from_config(enfold.AutoConfig.for_model("llama", **sizes))
+    start.save_pretrained(tmp_path / "start")
+    common = {**SAVING, "learning_rate": 1e-3, "per_device_train_batch_size": 30, "max_steps": 6}
+
+    def run(folder: str, resume: Any = None) -> Any:
+        model = enfold.AutoModelForCausalLM.from_pretrained(tmp_path / "start")
+        made = ours(model, tmp_path / folder, rows("causal", 60), **common)
+        made.train(resume_from_checkpoint=resume)
+        return made
+
+    whole = run("whole")
+    again = run("again", tmp_path / "whole" / "checkpoint-3")
+    assert curve(again) == curve(whole)
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+    other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "start")
+    peer = theirs(other, tmp_path / "theirs", rows("causal", 60), **common)
+    peer.train()
+    assert curve(whole) == pytest.approx(curve(peer), abs=1e-5, rel=1e-5)
 
 
 def test_an_error_of_the_background_ends_the_run(tmp_path: Path) -> None:
